@@ -1,0 +1,1 @@
+"""What more than one service needs; imported by services, imports none of them."""

@@ -1,0 +1,1 @@
+"""Shared by all services: events, the log, the doors to NATS, GitLab, git, and launching."""

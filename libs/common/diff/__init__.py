@@ -1,0 +1,1 @@
+"""Unified diffs and the positions of their lines, as GitLab counts them. Pure."""

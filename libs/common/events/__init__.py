@@ -1,0 +1,1 @@
+"""The events of the log: `facts` seen outside, `tasks` asked for and ended, their `envelope`."""

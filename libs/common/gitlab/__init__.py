@@ -1,0 +1,1 @@
+"""The door to GitLab: the only importer of `gitlab`."""

@@ -1,0 +1,1 @@
+"""The door to NATS JetStream: the only importer of `nats`."""
