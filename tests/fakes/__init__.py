@@ -1,0 +1,1 @@
+"""Small working stand-ins for our ports, shared by all tests."""
