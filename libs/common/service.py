@@ -1,0 +1,156 @@
+"""The life of a service: settings, logs, signals, health, drain. Called by each `__main__`.
+
+`wire` builds the service's adapters as an async context manager and yields what to run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import structlog
+from aiohttp import web
+
+from libs.common import metrics, telemetry
+from libs.common.errors import SettingsError
+from libs.common.settings import Common, load
+
+log = structlog.get_logger()
+_S = TypeVar("_S", bound=Common)
+Loop = Callable[[asyncio.Event], Awaitable[None]]
+Check = Callable[[], Awaitable[str | None]]
+
+EXIT_SETTINGS = 2
+EXIT_LOST = 3
+DRAIN_SECONDS = 25.0
+
+
+@dataclass
+class Running:
+    """What `wire` hands over: loops that end when `stopping` is set, and readiness checks.
+
+    A check returns None when all is well, else a sentence that says what is not.
+    """
+
+    loops: list[Loop] = field(default_factory=list)
+    checks: dict[str, Check] = field(default_factory=dict)
+
+
+@dataclass
+class Life:
+    """Given to `wire`: `stopping` ends the loops, `lost` ends the process with an error."""
+
+    stopping: asyncio.Event
+    failures: list[str] = field(default_factory=list)
+
+    def lost(self, why: str) -> None:
+        """Something this process cannot live without is gone for good."""
+        self.failures.append(why)
+        self.stopping.set()
+
+
+Wire = Callable[[_S, Life], AbstractAsyncContextManager[Running]]
+
+
+def run(name: str, settings: type[_S], wire: Wire[_S]) -> None:
+    """Run a service until SIGTERM or SIGINT; exits 2 on wrong settings, 3 when a peer is lost."""
+    try:
+        loaded = load(settings)
+    except SettingsError as error:
+        lines = "".join(f"  {problem}\n" for problem in error.problems)
+        sys.stderr.write(f"{name} cannot start; settings to mend:\n{lines}")
+        sys.exit(EXIT_SETTINGS)
+    telemetry.configure(name, loaded.log_level)
+    metrics.configure(name)
+    sys.exit(asyncio.run(_serve(loaded, wire)))
+
+
+async def _serve(settings: _S, wire: Wire[_S]) -> int:
+    life = Life(stopping=asyncio.Event())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, life.stopping.set)
+    health = Health()
+    async with health.serving(settings.health_port or settings.health_default) as port:
+        log.info("service starting", health_port=port, pid=os.getpid())
+        try:
+            async with wire(settings, life) as running:
+                health.checks = running.checks
+                log.info("service up", health_port=port)
+                await _run_loops(running.loops, life)
+        except asyncio.CancelledError:
+            life.failures.append("cancelled")
+    for why in life.failures:
+        log.error("service ended", why=why)
+    log.info("service stopped")
+    return EXIT_LOST if life.failures else 0
+
+
+async def _run_loops(loops: list[Loop], life: Life) -> None:
+    tasks = [asyncio.create_task(_guarded(loop, life)) for loop in loops]
+    await life.stopping.wait()
+    _, late = await asyncio.wait(tasks, timeout=DRAIN_SECONDS) if tasks else (set(), set())
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _guarded(loop: Loop, life: Life) -> None:
+    """A loop that ends or fails while the service should run takes the process with it."""
+    try:
+        await loop(life.stopping)
+    except Exception as error:
+        log.exception("loop failed")
+        life.lost(f"{type(error).__name__}: {error}")
+    if not life.stopping.is_set():
+        life.lost("a loop ended by itself")
+
+
+class Health:
+    """`/healthz` says the process lives, `/readyz` whether it can work, `/metrics` follows."""
+
+    def __init__(self) -> None:
+        self.checks: dict[str, Check] | None = None
+
+    @contextlib.asynccontextmanager
+    async def serving(self, port: int) -> AsyncIterator[int]:
+        """Answer on `port` (0: any) while open; yields the port."""
+        app = web.Application()
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/readyz", self._readyz)
+        app.router.add_get("/metrics", self._metrics)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        try:
+            yield await listen(runner, os.environ.get("HEALTH_HOST", "127.0.0.1"), port)
+        finally:
+            await runner.cleanup()
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        if self.checks is None:
+            return web.json_response({"status": "starting"}, status=503)
+        results = {name: await check() for name, check in self.checks.items()}
+        ready = all(problem is None for problem in results.values())
+        detail = {name: problem or "ok" for name, problem in results.items()}
+        body = {"status": "ready" if ready else "not ready", "checks": detail}
+        return web.json_response(body, status=200 if ready else 503)
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        return web.Response(body=metrics.exposition(), content_type="text/plain", charset="utf-8")
+
+
+async def listen(runner: web.AppRunner, host: str, port: int) -> int:
+    """Bind `runner` to `port` (0: any) and return the port; raises OSError when it is taken."""
+    site = web.TCPSite(runner, host, port)
+    await site.start()
+    return int(runner.addresses[-1][1])

@@ -1,0 +1,161 @@
+"""Settings from the environment, checked all at once; one class per service builds on `Common`.
+
+Called by `libs.common.service` at start. A secret can also come from a file named by
+`<NAME>_FILE`; secrets are taken out of `os.environ` once read, so that child processes and
+crash reports do not inherit them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from libs.common.errors import SettingsError
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_Settings = TypeVar("_Settings", bound="Common")
+
+
+def _commas(value: object) -> object:
+    return (
+        [part.strip() for part in value.split(",") if part.strip()]
+        if isinstance(value, str)
+        else value
+    )
+
+
+def _no_slash(value: object) -> object:
+    return value.strip().rstrip("/") if isinstance(value, str) else value
+
+
+CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_commas)]
+"""Several values in one variable, separated by commas."""
+
+Url = Annotated[str, BeforeValidator(_no_slash), Field(pattern=r"^https?://[^\s/]+")]
+"""An http or https address, kept without its last slash."""
+
+
+class Common(BaseSettings):
+    """What every service reads."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True)
+
+    nats_url: str = Field(default="nats://127.0.0.1:4222", description="Address of NATS.")
+    nats_credentials: Path | None = Field(
+        default=None, description="NATS credentials file of this service."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="Least severe log line that is written."
+    )
+    ca_bundle: Path | None = Field(
+        default=None,
+        description="PEM file with extra certificate authorities, for API, git and model alike.",
+    )
+    health_port: int = Field(
+        default=0, ge=0, le=65535, description="Port of health, readiness and metrics; 0: any."
+    )
+
+    health_default: ClassVar[int] = 0
+
+    def problems(self) -> list[str]:
+        """Rules over more than one setting; a line for each that is broken."""
+        found = []
+        if self.ca_bundle is not None and not self.ca_bundle.is_file():
+            found.append(f"CA_BUNDLE: there is no file {self.ca_bundle}")
+        if self.nats_credentials is not None and not self.nats_credentials.is_file():
+            found.append(f"NATS_CREDENTIALS: there is no file {self.nats_credentials}")
+        return found
+
+
+class GitLabSettings(Common):
+    """What services that speak to GitLab read."""
+
+    gitlab_url: Url = Field(description="Address of GitLab, such as https://gitlab.example.com.")
+    gitlab_projects: CommaList = Field(
+        default=(), description="Projects served, ids or paths by comma; empty: all that reach us."
+    )
+    allow_http_gitlab: bool = Field(
+        default=False, description="Allow plain http to a GitLab that is not on loopback."
+    )
+    agent_gitlab_username: str = Field(
+        default="", description="User name of the agent; asked from the API when empty."
+    )
+
+    def problems(self) -> list[str]:
+        found = super().problems()
+        address = urlsplit(self.gitlab_url)
+        if address.scheme == "http" and address.hostname not in LOOPBACK | (
+            {address.hostname} if self.allow_http_gitlab else set()
+        ):
+            found.append(
+                "GITLAB_URL: plain http would show tokens on the network; use https, or set "
+                "ALLOW_HTTP_GITLAB=true on a test network"
+            )
+        if address.username or address.password:
+            found.append("GITLAB_URL: leave user and password out; set GITLAB_TOKEN instead")
+        return found
+
+
+def load(settings: type[_Settings], environ: MutableMapping[str, str] | None = None) -> _Settings:
+    """Read and check `settings` from the environment and take its secrets out of it.
+
+    Raises `SettingsError` that lists every problem, by the variable's name and without its value.
+    """
+    env = os.environ if environ is None else environ
+    given, found = _given(settings, env)
+    try:
+        loaded = settings(**given, _env_file=None)  # type: ignore[call-arg]  # pydantic-settings
+    except ValidationError as error:
+        raise SettingsError(found + [_line(problem) for problem in error.errors()]) from None
+    found += loaded.problems()
+    if found:
+        raise SettingsError(found)
+    for name in _secret_names(settings):
+        env.pop(name, None)
+    return loaded
+
+
+def _given(
+    settings: type[Common], env: MutableMapping[str, str]
+) -> tuple[dict[str, Any], list[str]]:
+    """Values by field name from the variables and, for secrets, from the files they name."""
+    given: dict[str, Any] = {}
+    found: list[str] = []
+    secrets = _secret_names(settings)
+    for field in settings.model_fields:
+        name = field.upper()
+        file = env.get(f"{name}_FILE") if name in secrets else None
+        if file and not env.get(name):
+            try:
+                given[field] = Path(file).read_text(encoding="utf-8").strip()
+            except OSError as error:
+                found.append(f"{name}_FILE: cannot read {file}: {error.strerror}")
+        elif env.get(name):
+            given[field] = env[name]
+    return given, found
+
+
+def _secret_names(settings: type[Common]) -> set[str]:
+    return {
+        name.upper()
+        for name, field in settings.model_fields.items()
+        if "SecretStr" in str(field.annotation)
+    }
+
+
+def _line(problem: Any) -> str:
+    name = ".".join(str(part) for part in problem["loc"][:1]).upper() or "settings"
+    if problem["type"] == "missing":
+        return f"{name}: is not set"
+    return f"{name}: {problem['msg'].lower()}"
+
+
+def reveal(secret: SecretStr | None) -> str:
+    """The secret's text, or an empty string; call it only where the secret is used."""
+    return secret.get_secret_value() if secret is not None else ""
