@@ -1,0 +1,242 @@
+"""The one connection of a process to NATS, and the safe ways to ask and to publish over it.
+
+Opened by each service's wiring and by `gca`; used by everything in this folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+import nats.errors
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from libs.common.errors import Permanent, cut
+from libs.common.jetstream.answers import away, read_answer, translated
+
+TIMEOUT = 5.0
+HEADROOM = 16 * 1024
+"""Kept free below max_payload: the server counts headers too, and cuts whoever goes over."""
+_COMPLAIN_EVERY = 10.0
+_log = structlog.get_logger(__name__)
+
+
+class Ack(msgspec.Struct, frozen=True, kw_only=True):
+    """JetStream's word that a message is stored."""
+
+    stream: str
+    seq: int
+    duplicate: bool = False
+
+
+def without_login(url: str) -> str:
+    """The url as it may be logged: no user, password or token (SR-37)."""
+    return ",".join(_plain(part.strip()) for part in url.split(","))
+
+
+def _plain(url: str) -> str:
+    # Without a scheme urlsplit would take `user:secret@host` for a path.
+    parts = urlsplit(url if "://" in url else f"nats://{url}")
+    return urlunsplit((parts.scheme, parts.netloc.rsplit("@", 1)[-1], "", "", ""))
+
+
+class Connection:
+    """A connection that comes back by itself until its client closes for good.
+
+    Publishing during an outage fails at once: nothing is kept in the client to surprise anybody
+    later, the caller's retry (same message id) is the only one. Raises `Temporary` (peer `nats`).
+    """
+
+    def __init__(self, client: Client, name: str) -> None:
+        self.name = name
+        self._client = client
+        self._next_reconnect = asyncio.Event()
+
+    @property
+    def is_up(self) -> bool:
+        return bool(self._client.is_connected)
+
+    @property
+    def next_reconnect(self) -> asyncio.Event:
+        """Set at the next reconnect; requests that wait on the server died with the old socket."""
+        return self._next_reconnect
+
+    def reconnected(self) -> None:
+        done, self._next_reconnect = self._next_reconnect, asyncio.Event()
+        done.set()
+
+    async def request(
+        self,
+        subject: str,
+        body: bytes = b"",
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = TIMEOUT,  # noqa: ASYNC109  # the client cleans up after its own time-out
+    ) -> Msg:
+        self._guard(body, headers)
+        with translated(f"asking {cut(subject)}"):
+            return await self._client.request(
+                subject, body, timeout=timeout, headers=dict(headers) if headers else None
+            )
+
+    async def api(self, call: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """One call of the JetStream API; raises `Refused` with the server's words."""
+        asked = msgspec.json.encode(body) if body is not None else b""
+        return read_answer((await self.request(f"$JS.API.{call}", asked)).data)
+
+    async def publish(
+        self, subject: str, body: bytes, *, headers: Mapping[str, str] | None = None
+    ) -> Ack:
+        """Store a message; returns when it is on disk. Raises `Refused`, `Temporary`."""
+        answer = read_answer((await self.request(subject, body, headers=headers)).data)
+        try:
+            return msgspec.convert(answer, Ack)
+        except msgspec.ValidationError as error:
+            raise away(f"NATS acknowledged {cut(subject)} in a way we cannot read") from error
+
+    async def send(self, subject: str, body: bytes = b"", *, reply: str = "") -> None:
+        """Publish without an acknowledgement."""
+        with translated(f"sending to {cut(subject)}"):
+            await self._client.publish(subject, body, reply=reply)
+
+    def inbox(self) -> str:
+        return str(self._client.new_inbox())
+
+    async def subscribe(
+        self, subject: str, on_message: Callable[[Msg], Awaitable[None]]
+    ) -> Subscription:
+        with translated(f"subscribing to {cut(subject)}"):
+            return await self._client.subscribe(subject, cb=on_message)
+
+    async def flush(self) -> None:
+        with translated("flushing"):
+            await self._client.flush(timeout=5)
+
+    def _guard(self, body: bytes, headers: Mapping[str, str] | None) -> None:
+        size = len(body) + sum(len(k) + 4 * len(v) for k, v in (headers or {}).items())
+        if size > self._client.max_payload - HEADROOM:
+            raise Permanent(
+                f"the message has {size} bytes, {self._client.max_payload - HEADROOM} are allowed"
+            )
+
+
+class _Callbacks:
+    """What the client tells about its state, as log lines and as events of the connection."""
+
+    def __init__(self, where: str, on_closed: Callable[[], None]) -> None:
+        self.connection: Connection | None = None
+        self.leaving = False
+        self.last_error = "no answer"
+        self._where = where
+        self._on_closed = on_closed
+        self._complained = -_COMPLAIN_EVERY
+
+    async def error(self, error: Exception) -> None:
+        self.last_error = cut(str(error)) or type(error).__name__
+        refused = isinstance(error, nats.errors.AuthorizationError) or "uthorization" in str(error)
+        if time.monotonic() - self._complained < _COMPLAIN_EVERY and not _is_news(error):
+            return
+        self._complained = time.monotonic()
+        if refused:
+            text = f"NATS at {self._where} refuses our credentials (NATS_URL, NATS_CREDENTIALS)"
+        elif _is_news(error):
+            text = f"NATS at {self._where} reports: {self.last_error}"
+        else:
+            text = f"NATS at {self._where} is not reachable: {self.last_error} (NATS_URL)"
+        _log.warning(text, peer="nats")
+
+    async def disconnected(self) -> None:
+        if not self.leaving:
+            _log.warning("disconnected from NATS, trying again until it is back", url=self._where)
+
+    async def reconnected(self) -> None:
+        _log.info("reconnected to NATS", url=self._where)
+        self._complained = -_COMPLAIN_EVERY
+        if self.connection is not None:
+            self.connection.reconnected()
+
+    async def closed(self) -> None:
+        if self.leaving or self.connection is None:
+            return
+        _log.error(
+            "the connection to NATS is closed for good", url=self._where, error=self.last_error
+        )
+        self._on_closed()
+
+
+def _is_news(error: Exception) -> bool:
+    """Not about reaching the server: permissions and slow consumers show up only here."""
+    return isinstance(error, nats.errors.SlowConsumerError) or "ermissions" in str(error)
+
+
+@contextlib.asynccontextmanager
+async def connected(
+    url: str,
+    *,
+    name: str,
+    on_closed: Callable[[], None],
+    credentials: Path | None = None,
+    patience: float | None = 60.0,
+) -> AsyncIterator[Connection]:
+    """A connection for the life of a process; raises `Temporary` after `patience` seconds.
+
+    `on_closed` is called when the client has closed for good (nats-py does that on most errors
+    the server sends): the process must end then, so that it is started anew.
+    """
+    where = without_login(url)
+    callbacks = _Callbacks(where, on_closed)
+    client = Client()
+    try:
+        async with asyncio.timeout(patience):
+            await client.connect(servers=url.split(","), **_options(name, credentials, callbacks))
+    except (TimeoutError, OSError, nats.errors.Error) as error:
+        await _leave(client, callbacks)
+        reason = f"NATS at {where} is not reachable: {callbacks.last_error} (NATS_URL)"
+        raise away(reason) from error
+    except BaseException:
+        await _leave(client, callbacks)
+        raise
+    connection = callbacks.connection = Connection(client, name)
+    _log.info("connected to NATS", url=where, name=name)
+    try:
+        yield connection
+    finally:
+        with contextlib.suppress(Exception):
+            if client.is_connected:
+                await client.flush(timeout=2)
+        await _leave(client, callbacks)
+
+
+def _options(name: str, credentials: Path | None, callbacks: _Callbacks) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "name": name,
+        "inbox_prefix": f"_INBOX_{name}",
+        "max_reconnect_attempts": -1,
+        "reconnect_time_wait": 0.5,
+        "connect_timeout": 5,
+        "ping_interval": 20,
+        "max_outstanding_pings": 2,
+        "pending_size": 0,
+        "error_cb": callbacks.error,
+        "disconnected_cb": callbacks.disconnected,
+        "reconnected_cb": callbacks.reconnected,
+        "closed_cb": callbacks.closed,
+    }
+    if credentials is not None:
+        options["user_credentials"] = str(credentials)
+    return options
+
+
+async def _leave(client: Client, callbacks: _Callbacks) -> None:
+    callbacks.leaving = True
+    with contextlib.suppress(Exception):
+        await client.close()
