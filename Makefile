@@ -1,0 +1,52 @@
+# Everything a person or CI runs. `make help` lists it.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null \
+	&& echo $$p && break; done)
+BIN := .venv/bin
+LOCKS := ingest reviewer publisher runner ops dev
+LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
+	--no-emit-find-links --python-version 3.11 --custom-compile-command "make lock" pyproject.toml
+
+.PHONY: help setup setup-dev up demo test check format lock golden clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 12
+
+setup: ## virtual environment, locked packages, Copilot CLI
+	@$(if $(PYTHON),,echo "no Python 3.11 to 3.14 found (package python3, python3-venv)" >&2; exit 1)
+	@$(PYTHON) services/ops/bootstrap.py ops
+
+setup-dev: setup
+	@$(PYTHON) services/ops/bootstrap.py dev
+
+up: setup ## the whole system on this machine; simulated GitLab and model unless GITLAB_URL is set
+	@$(BIN)/python -m services.ops up
+
+demo: setup ## like up, but ends when the demo merge request has its review
+	@$(BIN)/python -m services.ops up --demo
+
+test: setup-dev ## all tests
+	@$(BIN)/python -m pytest
+
+check: setup-dev ## format, lint, types, import rules
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: setup-dev ## format the code and mend what the linter can
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+golden: setup-dev ## rewrite the golden files; read the diff
+	@GOLDEN=1 $(BIN)/python -m pytest -q -k golden
+
+lock: setup-dev ## resolve the lock files anew; each service's agrees with dev
+	@$(LOCK) --group dev -o requirements/dev.txt $(LOCK_FLAGS)
+	@for name in $(filter-out dev,$(LOCKS)); do \
+		$(LOCK) --group $$name --constraint requirements/dev.txt -o requirements/$$name.txt || exit 1; \
+	done
+
+clean: ## remove the virtual environment and local state
+	@rm -rf .venv .gca .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

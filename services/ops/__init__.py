@@ -1,0 +1,1 @@
+"""What people run: set-up, `gca up`, `gca events`, `gca topology`, `gca webhook`."""

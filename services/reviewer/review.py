@@ -1,0 +1,143 @@
+"""Whether a merge request gets a review now: pure, from the log's history and the API's answer.
+
+Called by `handlers`. The event that woke us is only a hint; what counts is the newest fact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import timedelta
+
+import msgspec
+
+from libs.common.events.envelope import Recorded
+from libs.common.events.facts import MrOpened
+from libs.common.events.tasks import Superseded, TaskPublished, TaskRequested
+from libs.common.reviewed import reviewed_key
+
+LONGEST_WAIT = timedelta(minutes=2)
+"""GitLab fills `diff_refs` and `/versions` asynchronously; past this the head is taken as it is."""
+WAIT_SECONDS = 3.0
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """What the API says of the merge request now."""
+
+    project_id: int
+    iid: int
+    sha: str
+    target_branch: str
+    is_open: bool
+    is_draft: bool
+    has_diff_refs: bool
+
+
+class Review(msgspec.Struct, frozen=True):
+    """Ask for a review under this task id."""
+
+    task_id: str
+
+
+class Nothing(msgspec.Struct, frozen=True):
+    """No review, and why in a few words for the log."""
+
+    why: str
+
+
+class Wait(msgspec.Struct, frozen=True):
+    """Look again after `seconds`: GitLab is not ready."""
+
+    why: str
+    seconds: float = WAIT_SECONDS
+
+
+Decision = Review | Nothing | Wait
+
+
+def settle(
+    seen_sha: str | None, head: Head, known_shas: Collection[str], age: timedelta
+) -> Wait | Nothing | None:
+    """Whether the API is where the event was: wait, nothing to do, or None to go on.
+
+    `seen_sha` is the event's head (None: no event named one), `known_shas` the heads in
+    `/versions`, `age` the time since the event was appended.
+    """
+    if not head.is_open:
+        return Nothing("the merge request is not open")
+    patient = age < LONGEST_WAIT
+    if not head.has_diff_refs:
+        return Wait("GitLab has not made the diff yet") if patient else Nothing("it has no diff")
+    if seen_sha is None or seen_sha == head.sha:
+        return None
+    if seen_sha in known_shas:
+        return Nothing("a newer head was pushed")
+    return Wait("GitLab does not show the pushed head yet") if patient else None
+
+
+def decide(
+    head: Head,
+    history: Sequence[Recorded],
+    *,
+    reviewed: Collection[str] = (),
+    review_drafts: bool = False,
+) -> Review | Nothing:
+    """A review of this head for this target, unless it has one or one is on its way.
+
+    `reviewed` holds `reviewed_key`s that outlive the log. A superseded task never counts as a
+    review; a failed one counts until the merge request is opened, pushed or made ready again.
+    """
+    if head.is_draft and not review_drafts:
+        return Nothing("it is a draft (REVIEW_DRAFTS)")
+    if reviewed_key(head.sha, head.target_branch) in reviewed:
+        return Nothing("this head was reviewed")
+    tasks = [r for r in history if isinstance(r.event, TaskRequested) and r.event.kind == "review"]
+    for task in tasks:
+        why = _served(task, head, history, newest=task is tasks[-1])
+        if why:
+            return Nothing(why)
+    attempts = sum(1 for task in tasks if _request(task).head_sha == head.sha)
+    return Review(f"review-{head.project_id}-{head.iid}-{head.sha[:16]}-{attempts}")
+
+
+def _request(record: Recorded) -> TaskRequested:
+    assert isinstance(record.event, TaskRequested)  # noqa: S101  # narrowed by the caller
+    return record.event
+
+
+def _served(task: Recorded, head: Head, history: Sequence[Recorded], *, newest: bool) -> str | None:
+    """Why this task makes another review needless, or None."""
+    request = _request(task)
+    if (request.head_sha, request.target_branch) != (head.sha, head.target_branch):
+        return None
+    published = _of(history, "task.published", request.task_id)
+    if published is not None and isinstance(published.event, TaskPublished):
+        return _published(published.event, seen_again=_seen_since(task, head, history))
+    result = _of(history, "task.result", request.task_id)
+    if result is None:
+        return "its review is running" if newest else None
+    return None if isinstance(result.event, Superseded) else "its result is being published"
+
+
+def _published(event: TaskPublished, *, seen_again: bool) -> str | None:
+    if event.outcome == "posted":
+        return "this head was reviewed"
+    if event.outcome == "superseded" or seen_again:
+        return None
+    return "its review failed"
+
+
+def _of(history: Sequence[Recorded], prefix: str, task_id: str) -> Recorded | None:
+    for record in history:
+        if record.subject.startswith(f"{prefix}.") and record.subject.endswith(f".{task_id}"):
+            return record
+    return None
+
+
+def _seen_since(task: Recorded, head: Head, history: Sequence[Recorded]) -> bool:
+    """Whether this head was seen again after the task was requested."""
+    return any(
+        isinstance(record.event, MrOpened)
+        and record.event.head_sha == head.sha
+        and record.seq > task.seq
+        for record in history
+    )
