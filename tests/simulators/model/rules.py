@@ -30,8 +30,7 @@ class LineRule:
 
 
 def _bind_sql(_: re.Match[str], text: str) -> str | None:
-    """Turn `execute(f"… '{name}'")` into a statement with a parameter; None when it is not that "
-    "plain."""
+    """Make `execute(f"… '{name}'")` a statement with a parameter; None when it is not so plain."""
     plain = re.fullmatch(r"(.*\.execute(?:many)?\()f(\"|')((?:(?!\2).)*)\2\)(.*)", text)
     if not plain:
         return None
@@ -62,7 +61,8 @@ LINE_RULES: tuple[LineRule, ...] = (
         kinds=PYTHON,
         pattern=re.compile(
             r"""\bf["'].*\b(?:SELECT|INSERT INTO|UPDATE|DELETE FROM)\b.*\{"""
-            r"""|["'].*\b(?:SELECT|INSERT INTO|UPDATE|DELETE FROM)\b.*(?:["']\s*%\s|["']\.format\(|["']\s*\+)"""
+            r"""|["'].*\b(?:SELECT|INSERT INTO|UPDATE|DELETE FROM)\b"""
+            r""".*(?:["']\s*%\s|["']\.format\(|["']\s*\+)"""
         ),
         severity="error",
         comment="This builds the SQL statement out of text, so whoever chooses the value can "
