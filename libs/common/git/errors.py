@@ -111,6 +111,7 @@ _MEANINGS: tuple[tuple[tuple[str, ...], type[GitError], str], ...] = (
             "returned error: 429",
             "returned error: 5",
             "early eof",
+            "protocol error",
             "rpc failed",
             "hung up unexpectedly",
             "gnutls",

@@ -85,7 +85,7 @@ async def show(
 
     A symbolic link or a submodule is no file: what it points at is not part of the commit.
     """
-    if "\0" in path or not all(part not in ("", ".", "..") for part in path.split("/")):
+    if "\0" in path or any(part in ("", ".", "..") for part in path.split("/")):
         return None
     tree = ("ls-tree", "-z", "--full-tree", *_commits(rev), "--", path)
     listed = await run_git(GitCall(folder=folder, arguments=tree, what="show", timeout=timeout))
