@@ -103,7 +103,9 @@ def chunks(chat: Chat, say: Say, *, number: int, created: int) -> list[str]:
     deltas += [
         {"tool_calls": [{"index": at, **call}]} for at, call in enumerate(_tool_calls(chat, say))
     ]
-    choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
+    choices: list[dict[str, Any]] = [
+        {"index": 0, "delta": delta, "finish_reason": None} for delta in deltas
+    ]
     end = "tool_calls" if say.calls else "stop"
     choices.append({"index": 0, "delta": {}, "finish_reason": end})
     bodies = [{**head, "model": chat.model, "choices": [choice]} for choice in choices]
