@@ -1,0 +1,201 @@
+"""Launches Jobs as child processes of one machine; wired by services when `TASK_EXECUTOR=local`.
+
+All state is in files, so that any replica on the machine, now or after a restart, sees and ends
+the same Jobs. Everything here blocks and therefore runs in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from libs.common.errors import Permanent, Temporary
+from libs.common.launching import processes, state
+from libs.common.launching.contract import INHERITED
+from libs.common.launching.protocol import Job, Launch
+from libs.common.launching.state import Exit, JobFile, Running, Step, Work
+
+ROOT = Path(__file__).resolve().parents[3]
+"""Where `python -m libs…` and `python -m services…` find their packages."""
+START_SECONDS = 30.0
+"""Longest that a supervisor may take to come up before its claim counts as dead."""
+GRACE_SECONDS = 5.0
+
+
+class LocalLauncher:
+    """Implements `protocol.Launcher`; a Job is the folder `<folder>/<job_name>`.
+
+    Finished folders stay until cancelled. `clones` is where the Jobs' work folders are, one per
+    job name; they go with the Job.
+    """
+
+    def __init__(
+        self, folder: Path, *, steps: Callable[[Launch], list[Step]], clones: Path | None = None
+    ) -> None:
+        self._folder = folder
+        self._steps = steps
+        self._clones = clones or default_clones(folder)
+
+    async def launch(self, order: Launch) -> None:
+        await asyncio.to_thread(self._launch, order)
+
+    async def jobs(self) -> list[Job]:
+        return await asyncio.to_thread(self._jobs)
+
+    async def cancel(self, job_name: str) -> None:
+        await asyncio.to_thread(self._cancel, job_name)
+
+    def _launch(self, order: Launch) -> None:
+        folder = self._path(order.job_name)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not state.claim(folder / state.JOB, _claim(order)):
+            return
+        try:
+            work = Work(steps=tuple(self._steps(order)), timeout=order.timeout, grace=GRACE_SECONDS)
+            _start(folder, work)
+        except BaseException:
+            # A claim without a supervisor would look like a Job that is about to start.
+            self._discard(order.job_name)
+            raise
+
+    def _jobs(self) -> list[Job]:
+        if not self._folder.is_dir():
+            return []
+        self._sweep()
+        folders = (path for path in self._folder.iterdir() if not path.name.startswith("."))
+        return [job for folder in sorted(folders) if (job := _job(folder))]
+
+    def _cancel(self, job_name: str) -> None:
+        _await_supervisor(self._path(job_name))
+        self._discard(job_name)
+
+    def _discard(self, job_name: str) -> None:
+        folder = self._path(job_name)
+        supervisor = state.read(folder / state.SUPERVISOR, Running)
+        if supervisor and processes.is_alive(supervisor.pid, supervisor.started):
+            _end_supervisor(supervisor)
+        _kill_steps(folder)
+        self._remove(job_name)
+
+    def _remove(self, job_name: str) -> None:
+        """Forget at once by renaming; deleting a large clone may take its time."""
+        for path in (self._path(job_name), self._clones / job_name):
+            gone = path.with_name(f".gone-{path.name}-{secrets.token_hex(4)}")
+            with contextlib.suppress(FileNotFoundError):
+                path.rename(gone)
+                shutil.rmtree(gone, ignore_errors=True)
+
+    def _sweep(self) -> None:
+        """Finish deletions that a crash interrupted."""
+        for root in (self._folder, self._clones):
+            for gone in root.glob(".gone-*"):
+                shutil.rmtree(gone, ignore_errors=True)
+
+    def _path(self, job_name: str) -> Path:
+        if not job_name or "/" in job_name or job_name.startswith("."):
+            raise Permanent(f"{job_name[:80]!r} cannot be the name of a Job")
+        return self._folder / job_name
+
+
+def default_clones(folder: Path) -> Path:
+    """Where work folders are when nobody says otherwise: beside the Jobs, not listed as one."""
+    return folder / ".clones"
+
+
+def _claim(order: Launch) -> JobFile:
+    return JobFile(
+        job_name=order.job_name,
+        task_id=order.task_id,
+        kind=order.kind,
+        timeout=order.timeout,
+        launched_at=time.time(),
+    )
+
+
+def _start(folder: Path, work: Work) -> None:
+    """Start the supervisor and return when it can be found again; raises `Temporary`."""
+    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    try:
+        with (folder / "supervisor.log").open("ab") as output:
+            done = subprocess.run(  # noqa: S603  our own module and a folder of ours
+                [sys.executable, "-m", "libs.common.launching.supervisor", str(folder.resolve())],
+                input=msgspec.json.encode(work),
+                stdout=output,
+                stderr=output,
+                cwd=ROOT,
+                env=inherited,
+                start_new_session=True,
+                timeout=START_SECONDS,
+                check=False,
+            )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Temporary(f"cannot start a supervisor: {type(error).__name__}") from None
+    if done.returncode:
+        raise Temporary(f"the supervisor did not start (exit code {done.returncode})")
+
+
+def _job(folder: Path) -> Job | None:
+    claim = state.read(folder / state.JOB, JobFile)
+    if claim is None:
+        return None
+    end = _end(folder, claim)
+    if end is None:
+        return Job(job_name=claim.job_name, task_id=claim.task_id, phase="running")
+    return Job(
+        job_name=claim.job_name,
+        task_id=claim.task_id,
+        phase="exited",
+        reason=end.reason,
+        exit_code=end.exit_code,
+    )
+
+
+def _end(folder: Path, claim: JobFile) -> Exit | None:
+    """How the Job ended; None while it runs. A Job without a supervisor is ended here."""
+    end = state.read(folder / state.EXIT, Exit)
+    if end:
+        return end
+    supervisor = state.read(folder / state.SUPERVISOR, Running)
+    if supervisor is None:
+        fresh = time.time() - claim.launched_at < START_SECONDS
+        return None if fresh else Exit(reason="its supervisor never came up")
+    if processes.is_alive(supervisor.pid, supervisor.started):
+        return None
+    _kill_steps(folder)
+    return state.read(folder / state.EXIT, Exit) or Exit(reason="its supervisor ended unexpectedly")
+
+
+def _await_supervisor(folder: Path) -> None:
+    """Return once there is a supervisor, which another replica may be starting right now."""
+    while (claim := state.read(folder / state.JOB, JobFile)) is not None:
+        overdue = time.time() - claim.launched_at > START_SECONDS
+        if overdue or (folder / state.SUPERVISOR).exists():
+            return
+        time.sleep(0.05)
+
+
+def _end_supervisor(supervisor: Running) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(supervisor.pid, signal.SIGTERM)
+    until = time.monotonic() + GRACE_SECONDS + 3
+    while time.monotonic() < until:
+        if not processes.is_alive(supervisor.pid, supervisor.started):
+            return
+        time.sleep(0.05)
+    processes.kill_group(supervisor.pid, supervisor.started, signal.SIGKILL)
+
+
+def _kill_steps(folder: Path) -> None:
+    for step in state.read(folder / state.STEPS, list[Running]) or []:
+        processes.kill_group(step.pid, step.started, signal.SIGKILL)
