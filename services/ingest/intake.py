@@ -1,0 +1,75 @@
+"""The way into the log that the webhook uses, and how full the log is.
+
+Called by `webhook` for each event; `watch_fill` is one of the service's loops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Protocol
+
+import structlog
+
+from libs.common.errors import AgentError, Temporary
+from libs.common.events.envelope import NewEvent
+from libs.common.events.log import Appended
+
+log = structlog.get_logger()
+APPEND_SECONDS = 5.0
+"""GitLab gives a hook 10 s; a 503 in time is better than a hook that counts as timed out."""
+FULL = 0.85
+"""Share of the log from which webhooks are turned away, so that tasks under way can still end."""
+FILL_EVERY_SECONDS = 3.0
+
+
+class Log(Protocol):
+    """The calls of the event log that the webhook needs."""
+
+    async def append(self, new: NewEvent) -> Appended: ...
+
+
+class Fill(Protocol):
+    """Tells how full the log is."""
+
+    async def fill(self) -> float:
+        """Share of the log's `max_bytes` in use; raises `Temporary` when the log is away."""
+        ...
+
+
+class Intake:
+    """Appends with a time limit; raises `Temporary` when the log is away or too full."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self.share = 0.0
+        """How full the log was when last asked."""
+
+    @property
+    def is_full(self) -> bool:
+        return self.share >= FULL
+
+    async def append(self, new: NewEvent) -> Appended:
+        if self.is_full:
+            raise Temporary(f"the event log is {self.share:.0%} full", delay=60)
+        try:
+            async with asyncio.timeout(APPEND_SECONDS):
+                return await self._log.append(new)
+        except TimeoutError:
+            raise Temporary("the event log did not answer in time", peer="nats") from None
+
+
+async def watch_fill(
+    intake: Intake, fill: Fill, stopping: asyncio.Event, *, every: float = FILL_EVERY_SECONDS
+) -> None:
+    """Keep `intake.share` true until `stopping`; a log that is away keeps the last share."""
+    while not stopping.is_set():
+        was_full = intake.is_full
+        with contextlib.suppress(AgentError, TimeoutError):
+            async with asyncio.timeout(APPEND_SECONDS):
+                intake.share = await fill.fill()
+        if intake.is_full != was_full:
+            log.warning("event log full" if intake.is_full else "event log has room again")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(every):
+                await stopping.wait()

@@ -1,0 +1,105 @@
+"""Settings of ingest; read by `__main__`, turned into adapters by `wiring`."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from libs.common.settings import GitLabSettings, reveal
+from services.ingest.allowed import Allowed, allowed, is_project
+from services.ingest.authentication import Keys, signing_key
+
+SHORTEST_DOOR_SECRET = 16
+
+
+class Settings(GitLabSettings):
+    """What ingest reads.
+
+    Single values are checked by validators, so that one start names every one that is wrong;
+    rules over several are in `problems`.
+    """
+
+    host: str = Field(default="0.0.0.0", description="Address the webhook listens on.")  # noqa: S104  GitLab is on another machine
+    port: int = Field(
+        default=8000, ge=0, le=65535, description="Port of the webhook; 0: any free one."
+    )
+    task_door_host: str = Field(
+        default="127.0.0.1",
+        description="Address the task door listens on; Jobs on other machines need 0.0.0.0.",
+    )
+    task_door_port: int = Field(
+        default=8001, ge=0, le=65535, description="Port of the task door; 0: any free one."
+    )
+    task_door_secret: SecretStr = Field(
+        description="Secret that task tokens are made with; made once by `gca up`."
+    )
+    gitlab_webhook_signing_token: SecretStr | None = Field(
+        default=None, description="Signing token of the webhook (whsec_…), GitLab 19.0 and later."
+    )
+    gitlab_webhook_secret: SecretStr | None = Field(
+        default=None,
+        description="Secret token of the webhook; two by comma while one is replaced.",
+        validate_default=True,
+    )
+
+    health_default: ClassVar[int] = 8081
+
+    @field_validator("task_door_secret")
+    @classmethod
+    def _long_enough(cls, value: SecretStr) -> SecretStr:
+        if len(reveal(value)) < SHORTEST_DOOR_SECRET:
+            raise PydanticCustomError("short", "needs at least 16 characters that nobody can guess")
+        return value
+
+    @field_validator("gitlab_webhook_signing_token")
+    @classmethod
+    def _is_signing_token(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and signing_key(reveal(value)) is None:
+            raise PydanticCustomError("form", "must be whsec_ and base64, as gitlab showed it once")
+        return value
+
+    @field_validator("gitlab_webhook_secret")
+    @classmethod
+    def _some_proof(cls, value: SecretStr | None, found: ValidationInfo) -> SecretStr | None:
+        # A signing token that is given but wrong is missing here; it has its own line then.
+        wrong_token = "gitlab_webhook_signing_token" not in found.data
+        if value is None and found.data.get("gitlab_webhook_signing_token") is None:
+            if wrong_token:
+                return value
+            raise PydanticCustomError("none", "set this, or the webhook's signing token")
+        if value is not None and not 1 <= len(_parts(value)) <= 2:
+            raise PydanticCustomError("count", "takes one secret, or two separated by a comma")
+        return value
+
+    def problems(self) -> list[str]:
+        found = super().problems()
+        for project in self.gitlab_projects:
+            if not is_project(project):
+                found.append(f"GITLAB_PROJECTS: {project!r} is neither an id nor a full path")
+        ports = {"PORT": self.port, "TASK_DOOR_PORT": self.task_door_port}
+        ports["HEALTH_PORT"] = self.health_port or self.health_default
+        names = list(ports)
+        found += [
+            f"{later}: is the same as {earlier}"
+            for number, earlier in enumerate(names)
+            for later in names[number + 1 :]
+            if ports[earlier] and ports[earlier] == ports[later]
+        ]
+        return found
+
+    def keys(self) -> Keys:
+        """What a webhook may prove itself with."""
+        secret, token = self.gitlab_webhook_secret, self.gitlab_webhook_signing_token
+        return Keys(
+            secrets=_parts(secret) if secret is not None else (),
+            signing_key=signing_key(reveal(token)) or b"",
+        )
+
+    def allowed_projects(self) -> Allowed:
+        return allowed(self.gitlab_projects)
+
+
+def _parts(secret: SecretStr) -> tuple[str, ...]:
+    return tuple(part.strip() for part in reveal(secret).split(",") if part.strip())

@@ -1,0 +1,209 @@
+"""`POST /webhook`: proves the sender, translates, and answers once the log has the event.
+
+A shell around `authentication`, `translate` and `intake`; `wiring` gives it a port. A strange
+body is never answered 4xx or 5xx: GitLab would switch the hook off for everybody (SR-02).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from libs.common import telemetry
+from libs.common.clock import Clock
+from libs.common.errors import AgentError, Permanent, Temporary
+from libs.common.events.envelope import NewEvent
+from libs.common.metrics import counter
+from services.ingest import authentication
+from services.ingest.allowed import Allowed
+from services.ingest.authentication import Keys
+from services.ingest.intake import Intake
+from services.ingest.translate import OTHER, Ignored, Meaning, Translated, translate
+
+log = structlog.get_logger()
+PATH = "/webhook"
+SOURCE = "ingest/webhook"
+LARGEST_BODY = 25 * 1024 * 1024
+"""GitLab sends no more than this (`REQUEST_BODY_SIZE_LIMIT`)."""
+BODY_SECONDS = 10.0
+NOT_READABLE = "the body cannot be read as JSON"
+NOT_SERVED = "this project is not in GITLAB_PROJECTS"
+HELP = """This is the webhook of gitlab-copilot-agent; GitLab sends POST requests here.
+
+In GitLab, under Settings > Webhooks of the project or group:
+  URL            this address, ending in /webhook
+  Secret token   the value of GITLAB_WEBHOOK_SECRET
+  Trigger        Merge request events
+"""
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a hook is told, and what is counted and logged of it."""
+
+    status: int
+    outcome: str
+    body: dict[str, str]
+    kind: str = OTHER
+    action: str = ""
+    retry_after: int = 0
+    fields: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class Webhook:
+    """The handlers of the webhook's port."""
+
+    def __init__(self, *, keys: Keys, allowed: Allowed, intake: Intake, clock: Clock) -> None:
+        self._keys = keys
+        self._allowed = allowed
+        self._intake = intake
+        self._clock = clock
+        self._received = counter("webhooks_received", "Webhooks answered, by kind and outcome")
+
+    def application(self) -> web.Application:
+        app = web.Application(client_max_size=LARGEST_BODY)
+        app.router.add_post(PATH, self.post)
+        app.router.add_get(PATH, _help)
+        app.router.add_get("/", _help)
+        return app
+
+    async def post(self, request: web.Request) -> web.Response:
+        started = time.monotonic()
+        telemetry.enter("")
+        answer = await self._answer(request)
+        self._received.add(1, {"kind": answer.kind, "outcome": answer.outcome})
+        level = log.info if answer.status < 400 else log.warning
+        level(
+            "webhook answered",
+            status=answer.status,
+            outcome=answer.outcome,
+            kind=answer.kind,
+            action=answer.action,
+            **answer.body,
+            **answer.fields,
+            milliseconds=round((time.monotonic() - started) * 1000, 1),
+        )
+        again = {"Retry-After": str(answer.retry_after)} if answer.retry_after else None
+        return web.json_response(answer.body, status=answer.status, headers=again)
+
+    async def _answer(self, request: web.Request) -> Answer:
+        signed = authentication.is_signed(request.headers)
+        if not self._may_read(request.headers, signed=signed):
+            return _unauthorized(signed=signed)
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                body = await _read(request)
+        except TimeoutError:
+            return Answer(status=408, outcome="slow", body={"error": "the body came too slowly"})
+        except (web.RequestPayloadError, OSError):
+            return _ignored(Ignored(reason=NOT_READABLE), outcome="unreadable")
+        if body is None:
+            error = f"the body is over {LARGEST_BODY} bytes"
+            return Answer(status=413, outcome="too_large", body={"error": error})
+        if signed and not authentication.signature_matches(
+            request.headers, body, self._keys, self._clock.now()
+        ):
+            return _unauthorized(signed=signed)
+        telemetry.enter(telemetry.child_of(request.headers.get("traceparent", "")))
+        return await self._take(body)
+
+    def _may_read(self, headers: Mapping[str, str], *, signed: bool) -> bool:
+        if signed:
+            return authentication.may_be_signed(headers, self._keys, self._clock.now())
+        return authentication.token_matches(headers, self._keys)
+
+    async def _take(self, body: bytes) -> Answer:
+        meaning = _meaning(body)
+        if isinstance(meaning, Ignored):
+            unreadable = meaning.reason == NOT_READABLE
+            return _ignored(meaning, outcome="unreadable" if unreadable else "ignored")
+        if not self._allowed.serves(meaning.event.project_id, meaning.project_path):
+            refused = Ignored(reason=NOT_SERVED, kind=meaning.kind, action=meaning.action)
+            return _ignored(refused, outcome="not_allowed")
+        return await self._append(meaning)
+
+    async def _append(self, meaning: Translated) -> Answer:
+        fields = {"project_id": meaning.event.project_id, "iid": meaning.event.iid}
+        new = NewEvent(
+            subject=meaning.subject,
+            event=meaning.event,
+            message_id=meaning.message_id,
+            source=SOURCE,
+            time=self._clock.now(),
+            traceparent=telemetry.current(),
+        )
+        try:
+            appended = await self._intake.append(new)
+        except Permanent as error:
+            refused = Ignored(reason=str(error), kind=meaning.kind, action=meaning.action)
+            return _ignored(refused, outcome="refused")
+        except AgentError as error:
+            return Answer(
+                status=503,
+                outcome="full" if self._intake.is_full else "unavailable",
+                body={"error": str(error)},
+                kind=meaning.kind,
+                action=meaning.action,
+                retry_after=_seconds(error),
+                fields=fields,
+            )
+        return Answer(
+            status=202,
+            outcome="duplicate" if appended.duplicate else "accepted",
+            body={"event_id": meaning.message_id},
+            kind=meaning.kind,
+            action=meaning.action,
+            fields=fields | {"seq": appended.seq},
+        )
+
+
+async def _read(request: web.Request) -> bytes | None:
+    """The body, or None as soon as it is known to be too large; also without a length."""
+    if (request.content_length or 0) > LARGEST_BODY:
+        return None
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > LARGEST_BODY:
+            return None
+    return bytes(body)
+
+
+def _meaning(body: bytes) -> Meaning:
+    try:
+        return translate(msgspec.json.decode(body))
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return Ignored(reason=NOT_READABLE)
+
+
+def _ignored(meaning: Ignored, *, outcome: str) -> Answer:
+    return Answer(
+        status=200,
+        outcome=outcome,
+        body={"reason": meaning.reason},
+        kind=meaning.kind,
+        action=meaning.action,
+    )
+
+
+def _unauthorized(*, signed: bool) -> Answer:
+    error = (
+        "the webhook-signature does not verify; compare GITLAB_WEBHOOK_SIGNING_TOKEN and the clocks"
+        if signed
+        else "X-Gitlab-Token is missing or is not GITLAB_WEBHOOK_SECRET"
+    )
+    return Answer(status=401, outcome="unauthorized", body={"error": error})
+
+
+def _seconds(error: AgentError) -> int:
+    return max(1, math.ceil(error.delay)) if isinstance(error, Temporary) else 60
+
+
+async def _help(_: web.Request) -> web.Response:
+    return web.Response(text=HELP)
