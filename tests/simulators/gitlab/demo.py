@@ -1,0 +1,46 @@
+"""The demo project and its merge request, from `tests/simulators/demo`; imported only for that."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .simulator import SimulatedGitLab
+    from .state import MergeRequest
+
+
+def create_demo(gitlab: SimulatedGitLab) -> None:
+    """Create the project and the branch; the merge request is opened on demand."""
+    demo = _demo()
+    project = gitlab.create_project(demo.path, files=demo.base_files)
+    gitlab.commit(
+        project,
+        branch=demo.source_branch,
+        files=demo.head_files,
+        message=demo.commit_message,
+    )
+
+
+async def open_demo(gitlab: SimulatedGitLab) -> MergeRequest:
+    """Open the demo merge request, or return the one that is there."""
+    demo = _demo()
+    if gitlab.world.project_by_path(demo.path) is None:
+        create_demo(gitlab)
+    project = gitlab.world.project_by_path(demo.path)
+    if project is None:
+        raise ValueError("the demo project could not be created")
+    for merge_request in project.merge_requests.values():
+        if merge_request.source_branch == demo.source_branch and merge_request.state == "opened":
+            return merge_request
+    return await gitlab.open_merge_request(
+        project,
+        source_branch=demo.source_branch,
+        title=demo.title,
+        description=demo.description,
+    )
+
+
+def _demo() -> Any:
+    from tests.simulators.demo import DEMO  # noqa: PLC0415  # only when a demo is asked for
+
+    return DEMO
