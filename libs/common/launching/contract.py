@@ -28,7 +28,7 @@ CLI_CACHE = "XDG_CACHE_HOME"
 INHERITED = ("PATH", "HOME", "LANG", "TERM", "TMPDIR", "USER")
 """All that a step may take over from its launcher's own environment."""
 STEP_SETTINGS: dict[Step, tuple[str, ...]] = {
-    "clone": ("GITLAB_READ_TOKEN",),
+    "clone": ("GITLAB_READ_TOKEN", "ALLOW_HTTP_GITLAB"),
     "run": (
         "GITHUB_TOKEN",
         "COPILOT_PROVIDER_TYPE",

@@ -1,0 +1,1 @@
+"""The Job: two steps, `clone` and `run`, that share a folder and no secret."""

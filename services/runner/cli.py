@@ -1,0 +1,50 @@
+"""The Copilot CLI: where it is, and what it may see. Used by `wiring` and `session`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from libs.common.errors import SettingsError
+
+BINARY = "copilot"
+
+
+def find_cli(configured: Path | None, pinned: str, home: Path) -> Path:
+    """The CLI to start; raises `SettingsError` that says how to get one."""
+    if configured is not None:
+        return configured
+    unpacked = home / ".cache" / "gitlab-copilot-agent" / "cli" / pinned / BINARY
+    if unpacked.is_file() and os.access(unpacked, os.X_OK):
+        return unpacked
+    problem = (
+        f"COPILOT_CLI_PATH: is not set, and there is no Copilot CLI {pinned} at {unpacked}; "
+        "run `make setup`, which fetches it, or point COPILOT_CLI_PATH to one"
+    )
+    raise SettingsError([problem])
+
+
+def cli_environment(
+    own: Mapping[str, str], *, home: Path, cache: Path | None, ca_bundle: str
+) -> dict[str, str]:
+    """The CLI's whole environment: an allow-list, with a home of its own and no secret (SR-18)."""
+    environment = {name: own[name] for name in ("PATH", "LANG") if own.get(name)}
+    environment["HOME"] = str(home)
+    environment["TMPDIR"] = str(home / "tmp")
+    if cache is not None:
+        environment["XDG_CACHE_HOME"] = str(cache)
+    if ca_bundle:
+        environment["NODE_EXTRA_CA_CERTS"] = ca_bundle
+        environment["SSL_CERT_FILE"] = ca_bundle
+    return environment
+
+
+def version_warning(pinned: str, found: str) -> str | None:
+    """A sentence when the SDK and the CLI do not belong together, naming both."""
+    if not pinned or found == pinned:
+        return None
+    return (
+        f"the SDK belongs to Copilot CLI {pinned}, but the CLI found is {found}: "
+        "run `make setup` or unset COPILOT_CLI_PATH"
+    )

@@ -1,0 +1,142 @@
+"""Submitted findings checked against the git diff, and bounded. Pure; called by `tools`, `review`.
+
+A refusal tells the model which lines would do (lessons: a position is computed, never believed).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from libs.common.diff import Diff, FileDiff, Line, Refusal, line_text, locate
+from libs.common.events.tasks import Finding, Side
+from services.runner.submission import SubmittedFinding, SubmittedReview
+
+LONGEST_COMMENT = 6000
+LONGEST_SUGGESTION = 8000
+LONGEST_SUMMARY = 16_000
+LONGEST_LINE_TEXT = 400
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of one submission: placed findings, and refusals with what they were about."""
+
+    summary: str
+    placed: tuple[Finding, ...] = ()
+    refused: tuple[SubmittedFinding, ...] = ()
+    reasons: tuple[str, ...] = ()
+    over: int = 0
+    """Findings beyond the most that a review may have."""
+
+
+def check(review: SubmittedReview, diff: Diff, *, most: int) -> Checked:
+    """Place every finding in the diff or say why it cannot be placed."""
+    placed: list[Finding] = []
+    refused: list[SubmittedFinding] = []
+    reasons: list[str] = []
+    for submitted in review.findings[:most]:
+        answer = place(submitted, diff)
+        if isinstance(answer, Finding):
+            placed.append(answer)
+        else:
+            refused.append(submitted)
+            reasons.append(answer.message)
+    return Checked(
+        summary=review.summary[:LONGEST_SUMMARY],
+        placed=tuple(placed),
+        refused=tuple(refused),
+        reasons=tuple(reasons),
+        over=max(0, len(review.findings) - most),
+    )
+
+
+def place(submitted: SubmittedFinding, diff: Diff) -> Finding | Refusal:
+    """The finding with its position, or a refusal that the model can use."""
+    file = _named(submitted.file, diff)
+    if file is None:
+        return Refusal(message=f"{submitted.file}: this file is not in the diff")
+    line, end = _range(submitted)
+    found = locate(diff, file=file.path, side=submitted.side, line=line, end_line=end)
+    if isinstance(found, Refusal):
+        where = f"{file.path}:{line}" + (f"-{end}" if end != line else "")
+        hint = nearest(file, submitted.side, line)
+        return Refusal(message=f"{where} ({submitted.side}): {found.message.rstrip('.')}. {hint}")
+    text = line_text(diff, file=file.path, side=submitted.side, line=end) or ""
+    return _finding(submitted, file.path, position=found, line_text=text[:LONGEST_LINE_TEXT])
+
+
+def insisted(submitted: SubmittedFinding, diff: Diff) -> Finding | None:
+    """A finding that cannot be placed, for the whole file; None when the file is not changed."""
+    file = _named(submitted.file, diff)
+    return None if file is None else _finding(submitted, file.path, position=None, line_text="")
+
+
+def nearest(file: FileDiff, side: Side, line: int) -> str:
+    """Which lines would do: the closest runs of lines on that side, or the other side."""
+    spans = _spans(file, side)
+    if not spans:
+        other: Side = "old" if side == "new" else "new"
+        return f"This file has no lines on side '{side}'; use side '{other}'"
+    close = sorted(spans, key=lambda span: _distance(span, line))[:3]
+    words = ", ".join(f"{a}-{b}" if a != b else str(a) for a, b in sorted(close))
+    return f"Lines of side '{side}' that can be used near it: {words}"
+
+
+def _spans(file: FileDiff, side: Side) -> list[tuple[int, int]]:
+    spans = []
+    for hunk in file.hunks:
+        numbers = [number for line in hunk.lines if (number := _number(line, side)) is not None]
+        if numbers:
+            spans.append((min(numbers), max(numbers)))
+    return spans
+
+
+def _number(line: Line, side: Side) -> int | None:
+    return line.new_line if side == "new" else line.old_line
+
+
+def _distance(span: tuple[int, int], line: int) -> int:
+    return max(span[0] - line, line - span[1], 0)
+
+
+def _named(path: str, diff: Diff) -> FileDiff | None:
+    """The file, also by the ways in which models spell paths of a diff."""
+    for name in (path, path.removeprefix("./"), path.removeprefix("/"), path[2:]):
+        if name and (name != path[2:] or path[:2] in {"a/", "b/"}):
+            found = diff.file(name)
+            if found is not None:
+                return found
+    return None
+
+
+def _range(submitted: SubmittedFinding) -> tuple[int, int]:
+    end = submitted.end_line if submitted.end_line is not None else submitted.line
+    return min(submitted.line, end), max(submitted.line, end)
+
+
+def _finding(
+    submitted: SubmittedFinding, path: str, *, position: object, line_text: str
+) -> Finding:
+    line, end = _range(submitted)
+    start, last = submitted.suggestion_start, submitted.suggestion_end
+    usable = (
+        submitted.suggestion is not None
+        and position is not None
+        and submitted.side == "new"
+        and len(submitted.suggestion) <= LONGEST_SUGGESTION
+    )
+    first = (start if start is not None else line) if usable else None
+    final = (last if last is not None else max(end, first or 0)) if usable else None
+    usable = usable and first is not None and final is not None and 0 < first <= final
+    return Finding(
+        file=path,
+        side=submitted.side,
+        line=line,
+        end_line=end,
+        severity=submitted.severity,
+        comment=submitted.comment[:LONGEST_COMMENT],
+        suggestion=submitted.suggestion if usable else None,
+        suggestion_start=first if usable else None,
+        suggestion_end=final if usable else None,
+        position=position,  # type: ignore[arg-type]  # Position or None, as `place` passes it
+        line_text=line_text,
+    )

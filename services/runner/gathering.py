@@ -1,0 +1,52 @@
+"""Reads the clone: what changed, what the target branch says, and the session's folder.
+
+Called by `review`; the decisions are in `scope`, `instructions` and `prompt`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+
+from libs.common.diff import Diff, parse_diff
+from libs.common.events.tasks import TaskRequested
+from libs.common.git import read as git
+from libs.common.git.clone import TARGET
+from services.runner import instructions
+from services.runner.instructions import Document
+from services.runner.scope import Scope, choose, narrow
+
+
+async def changes(folder: Path, spec: TaskRequested) -> tuple[Diff, Scope]:
+    """The diff of the files under review, and the scope with what was skipped."""
+    base, head = spec.diff_refs.base_sha, spec.diff_refs.head_sha
+    chosen = choose(await git.numstat(folder, base, head))
+    diff = parse_diff(await git.diff_text(folder, base, head, chosen.paths))
+    scope = narrow(diff, chosen.skipped)
+    return Diff(files=scope.reviewed), scope
+
+
+async def target_documents(folder: Path, scope: Scope) -> list[Document]:
+    """Instructions, agents and skills as the target branch has them, never the head (SR-12)."""
+    entries = [(entry.path, entry.mode) for entry in await git.list_tree(folder, TARGET)]
+    wishes = instructions.wanted(entries, [file.path for file in scope.reviewed])
+    found = []
+    for wish in wishes:
+        content = await git.show(folder, TARGET, wish.path)
+        if content is not None:
+            found.append(instructions.document(wish, content))
+    return instructions.bounded(found)
+
+
+async def write_files(folder: Path, files: dict[str, str]) -> None:
+    """The session's folder, made anew."""
+
+    def write() -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        for name, text in files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8", errors="replace")
+
+    await asyncio.to_thread(write)

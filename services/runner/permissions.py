@@ -1,0 +1,65 @@
+"""What a session may do: read inside its folders, hand in its review; nothing else (SR-20).
+
+Pure but for resolving links on disk; `session` asks it for each of the agent's requests.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+READING_TOOLS = ("view", "grep", "glob")
+OUR_TOOLS = ("git_diff", "git_show", "submit_review")
+AVAILABLE_TOOLS = (*READING_TOOLS, *OUR_TOOLS)
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """`why` is shown to the model when it may not."""
+
+    allowed: bool
+    why: str = ""
+
+
+class Walls(msgspec.Struct, frozen=True, kw_only=True):
+    """The folders a session may read, with every link already followed."""
+
+    folders: tuple[Path, ...]
+
+    @classmethod
+    def around(cls, *folders: Path) -> Walls:
+        return cls(folders=tuple(folder.resolve() for folder in folders))
+
+
+ALLOWED = Verdict(allowed=True)
+
+
+def decide(kind: str, *, path: str | None, tool: str | None, walls: Walls) -> Verdict:
+    """Whether this request is allowed; `kind` is the CLI's name of it, unknown kinds are denied."""
+    if kind == "read":
+        return _reading(path, walls)
+    if kind == "custom-tool":
+        return (
+            ALLOWED
+            if tool in OUR_TOOLS
+            else Verdict(allowed=False, why="this tool is not available in a review")
+        )
+    return Verdict(allowed=False, why="a review only reads; this is not available")
+
+
+def _reading(path: str | None, walls: Walls) -> Verdict:
+    if not path or "\0" in path:
+        return Verdict(allowed=False, why="no path was given")
+    wanted = Path(path)
+    try:
+        # Every link is followed first: the CLI asks with the path as the model wrote it.
+        real = (walls.folders[0] / wanted).resolve()
+    except (OSError, RuntimeError):
+        return Verdict(allowed=False, why="this path cannot be followed")
+    for folder in walls.folders:
+        if real.is_relative_to(folder):
+            inside = real.relative_to(folder)
+            if any(part.lower() == ".git" for part in inside.parts[:1]):
+                return Verdict(allowed=False, why="the .git folder is not part of the review")
+            return ALLOWED
+    return Verdict(allowed=False, why="outside of the repository under review")

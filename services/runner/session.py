@@ -1,0 +1,221 @@
+"""One Copilot session: the only module, with `tools`, that knows the SDK. Called by `review`.
+
+The options are those under which the CLI reads nothing of the working directory by itself, since
+that is the merge request's head (SR-12): no instruction files, no configuration, no skills.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import structlog
+from copilot import CopilotClient, RuntimeConnection, Tool
+from copilot._cli_version import CLI_VERSION
+from copilot.rpc import PermissionDecisionApproveOnce, PermissionDecisionReject
+from copilot.session_events import (
+    AssistantMessageData,
+    AssistantUsageData,
+    SessionErrorData,
+    SessionEvent,
+    ToolExecutionStartData,
+)
+
+from libs.common.errors import AgentError, cut
+from libs.common.events.tasks import Usage
+from services.runner import leash
+from services.runner.cli import version_warning
+from services.runner.permissions import AVAILABLE_TOOLS, Walls, decide
+
+log = structlog.get_logger()
+START_SECONDS = 60.0
+STOP_SECONDS = 10.0
+PINNED_CLI = CLI_VERSION or ""
+Reason = Literal["auth", "timeout", "model"]
+
+
+class SessionFailed(AgentError):
+    """The session ended without an answer; `reason` is that of the task's failure."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason: Reason = reason
+
+
+class Provider(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom to ask: GitHub by token, or a provider of the operator's own. Holds secrets."""
+
+    model: str = ""
+    github_token: str = ""
+    kind: Literal["openai", "azure", "anthropic"] = "openai"
+    base_url: str = ""
+    api_key: str = ""
+
+    def __repr__(self) -> str:
+        return f"Provider(model={self.model!r}, base_url={self.base_url!r})"
+
+
+class SessionOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a session needs; `timeout` is seconds for the conversation."""
+
+    cli: Path
+    environment: dict[str, str]
+    provider: Provider
+    folder: Path
+    """The working directory: the clone."""
+    walls: Walls
+    tools: list[Tool]
+    system: str
+    prompt: str
+    timeout: float
+
+
+class Heard(msgspec.Struct, kw_only=True):
+    """What a session said while it ran."""
+
+    text: str = ""
+    usage: Usage = Usage()
+    error: tuple[str, int | None, str] | None = None
+    """Type, status and message of the session's error."""
+    stages: dict[str, float] = msgspec.field(default_factory=dict)
+
+    def on_event(self, event: SessionEvent) -> None:
+        match event.data:
+            case AssistantUsageData() as usage:
+                self.usage = _summed(self.usage, usage)
+            case AssistantMessageData() as message:
+                self.text = message.content or self.text
+            case SessionErrorData() as error:
+                self.error = (error.error_type, error.status_code, error.message)
+            case ToolExecutionStartData() as started:
+                log.info("tool used", tool=started.tool_name)
+            case _:
+                pass
+
+
+async def converse(order: SessionOrder, heard: Heard) -> None:
+    """Run the session to its end; raises `SessionFailed`. `heard` is filled as it goes."""
+    client = CopilotClient(
+        connection=_leashed(order.cli),
+        env=order.environment,
+        working_directory=str(order.folder),
+        github_token=order.provider.github_token or None,
+        use_logged_in_user=False,
+        log_level="error",
+    )
+    began = time.monotonic()
+    try:
+        async with asyncio.timeout(min(START_SECONDS, order.timeout)):
+            await client.start()
+            await _say_version(client)
+            session = await client.create_session(**_options(order, heard))
+        heard.stages["start"] = round(time.monotonic() - began, 3)
+        log.info("session started", model=order.provider.model or "default")
+        left = order.timeout - (time.monotonic() - began)
+        await session.send_and_wait(order.prompt, timeout=max(left, 0.1))
+    except TimeoutError:
+        raise SessionFailed("timeout", "the model did not finish in the task's time") from None
+    except Exception as error:  # noqa: BLE001  the SDK raises plain exceptions for all that fails
+        raise _failure(error, heard, order.provider) from None
+    finally:
+        heard.stages["session"] = round(
+            time.monotonic() - began - heard.stages.get("start", 0.0), 3
+        )
+        await _stop(client)
+
+
+def _leashed(cli: Path) -> Any:
+    """The CLI behind `leash`, so that it never outlives this process."""
+    script = str(Path(leash.__file__))
+    return RuntimeConnection.for_stdio(
+        path=sys.executable, args=("-I", script, str(os.getpid()), str(cli))
+    )
+
+
+def _options(order: SessionOrder, heard: Heard) -> dict[str, Any]:
+    def decided(request: Any, _: Any) -> Any:
+        verdict = decide(
+            str(request.kind),
+            path=getattr(request, "path", None),
+            tool=getattr(request, "tool_name", None),
+            walls=order.walls,
+        )
+        if verdict.allowed:
+            return PermissionDecisionApproveOnce()
+        log.warning("permission denied", kind=str(request.kind), why=verdict.why)
+        return PermissionDecisionReject(feedback=verdict.why)
+
+    # The SDK calls back outside of this task's context, which the log lines' trace is part of.
+    context = contextvars.copy_context()
+    options: dict[str, Any] = {
+        "working_directory": str(order.folder),
+        "available_tools": list(AVAILABLE_TOOLS),
+        "tools": order.tools,
+        "on_permission_request": decided,
+        "on_event": lambda event: context.copy().run(heard.on_event, event),
+        "system_message": {"mode": "replace", "content": order.system},
+        "skip_custom_instructions": True,
+        "enable_config_discovery": False,
+        "enable_skills": False,
+        "enable_on_demand_instruction_discovery": False,
+        "enable_file_hooks": False,
+        "enable_host_git_operations": False,
+        "enable_session_store": False,
+        "enable_session_telemetry": False,
+        "skip_embedding_retrieval": True,
+        "custom_agents_local_only": True,
+        "large_output": {"enabled": False},
+    }
+    if order.provider.model:
+        options["model"] = order.provider.model
+    if order.provider.base_url:
+        options["provider"] = {
+            "type": order.provider.kind,
+            "base_url": order.provider.base_url,
+            **({"api_key": order.provider.api_key} if order.provider.api_key else {}),
+        }
+    return options
+
+
+async def _say_version(client: CopilotClient) -> None:
+    warning = version_warning(PINNED_CLI, (await client.get_status()).version)
+    if warning:
+        log.warning("versions differ", detail=warning)
+
+
+async def _stop(client: CopilotClient) -> None:
+    """End the CLI, asked first; bounded, so that the result is handed in at all."""
+    try:
+        async with asyncio.timeout(STOP_SECONDS):
+            await client.stop()
+    except Exception as error:  # noqa: BLE001  a failed goodbye must not hide the review
+        log.warning("session did not stop by itself", error=cut(repr(error)))
+        await client.force_stop()
+
+
+def _summed(usage: Usage, more: AssistantUsageData) -> Usage:
+    return Usage(
+        model=more.model or usage.model,
+        input_tokens=usage.input_tokens + (more.input_tokens or 0),
+        output_tokens=usage.output_tokens + (more.output_tokens or 0),
+        cache_read_tokens=usage.cache_read_tokens + (more.cache_read_tokens or 0),
+        cost=usage.cost + (more.cost or 0.0),
+        seconds=usage.seconds + (more.duration.total_seconds() if more.duration else 0.0),
+    )
+
+
+def _failure(error: Exception, heard: Heard, provider: Provider) -> SessionFailed:
+    """The SDK raises plain exceptions; the type is in the session's error event."""
+    kind, status, message = heard.error or ("", None, str(error) or type(error).__name__)
+    for secret in (provider.api_key, provider.github_token):
+        message = message.replace(secret, "[redacted]") if secret else message
+    if kind == "authentication" or status in {401, 403}:
+        name = "COPILOT_PROVIDER_API_KEY" if provider.base_url else "GITHUB_TOKEN"
+        return SessionFailed("auth", f"the model refused our key; check {name} ({cut(message)})")
+    return SessionFailed("model", cut(message))

@@ -1,0 +1,73 @@
+"""The arguments of the tool `submit_review`: their shape, and what is wrong with others. Pure.
+
+The schema is what the model sees; `findings` then checks each finding against the diff.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+MAX_PROBLEMS = 15
+
+
+def _plain_word(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+class SubmittedFinding(BaseModel):
+    """One remark, as the model words it."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    file: str = Field(description="Path of the changed file, as in the diff.", min_length=1)
+    side: Annotated[Literal["new", "old"], BeforeValidator(_plain_word)] = Field(
+        description="'new' for added or unchanged lines, 'old' for removed lines."
+    )
+    line: int = Field(description="First line, counted in the file of that side.")
+    end_line: int | None = Field(default=None, description="Last line of a range, else null.")
+    severity: Annotated[Literal["error", "warning", "info"], BeforeValidator(_plain_word)]
+    comment: str = Field(description="What is wrong and why, in Markdown.", min_length=1)
+    suggestion: str | None = Field(
+        default=None, description="Text that replaces the lines, whole lines, without a fence."
+    )
+    suggestion_start: int | None = Field(
+        default=None, description="First new-side line that the suggestion replaces."
+    )
+    suggestion_end: int | None = Field(
+        default=None, description="Last new-side line that the suggestion replaces."
+    )
+
+
+class SubmittedReview(BaseModel):
+    """The whole review."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    summary: str = Field(description="Two to six sentences: what changes, and how good it is.")
+    findings: list[SubmittedFinding] = Field(
+        default_factory=list, description="Most important first; empty when all is well."
+    )
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of the arguments."""
+    return SubmittedReview.model_json_schema()
+
+
+def read(arguments: object) -> SubmittedReview | list[str]:
+    """The review, or a line for each problem, worded for the model."""
+    try:
+        given = json.loads(arguments) if isinstance(arguments, str) else arguments
+        return SubmittedReview.model_validate(given)
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+            for problem in error.errors(include_url=False)
+        ]
+        more = len(lines) - MAX_PROBLEMS
+        return lines[:MAX_PROBLEMS] + ([f"and {more} more"] if more > 0 else [])
+    except ValueError as error:
+        return [f"the arguments are not JSON: {error}"]

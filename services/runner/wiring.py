@@ -1,0 +1,80 @@
+"""Builds what a step needs from its environment and runs it. Called by `__main__` only."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import MutableMapping
+from pathlib import Path
+
+import structlog
+
+from libs.common import telemetry
+from libs.common.clock import SystemClock
+from libs.common.git.clone import clone_merge_request
+from libs.common.launching.contract import TASK_TOKEN, Contract, ExitCode, Step, from_environment
+from libs.common.settings import load, reveal
+from services.runner.cli import find_cli
+from services.runner.clone import ClonePorts, clone_step
+from services.runner.door import NoTaskDoor, ResultRefused, TaskDoor
+from services.runner.review import ReviewPorts, review_step
+from services.runner.session import PINNED_CLI, Provider, converse
+from services.runner.settings import CloneSettings, RunSettings
+
+log = structlog.get_logger()
+
+
+async def run_step(step: Step, environment: MutableMapping[str, str]) -> ExitCode:
+    """Run one step to its exit code; raises `SettingsError` before anything is started."""
+    contract = from_environment(environment)
+    environment.pop(TASK_TOKEN, None)
+    telemetry.enter(telemetry.child_of(contract.traceparent))
+    try:
+        if step == "clone":
+            return await _clone(contract, load(CloneSettings, environment))
+        return await _run(contract, load(RunSettings, environment))
+    except ResultRefused as refused:
+        log.warning("result refused", detail=str(refused))
+        return ExitCode.RESULT_REFUSED
+    except NoTaskDoor as away:
+        log.critical("no task door", detail=str(away))
+        return ExitCode.NO_TASK_DOOR
+
+
+async def _clone(contract: Contract, settings: CloneSettings) -> ExitCode:
+    ports = ClonePorts(
+        door=_door(contract),
+        clone=functools.partial(clone_merge_request, token=reveal(settings.gitlab_read_token)),
+        clock=SystemClock(),
+        allow_http=settings.allow_http_gitlab,
+    )
+    return await clone_step(contract, ports)
+
+
+async def _run(contract: Contract, settings: RunSettings) -> ExitCode:
+    provider = Provider(
+        model=settings.copilot_model,
+        github_token="" if settings.copilot_provider_base_url else reveal(settings.github_token),
+        kind=settings.copilot_provider_type,
+        base_url=settings.copilot_provider_base_url or "",
+        api_key=reveal(settings.copilot_provider_api_key),
+    )
+    ports = ReviewPorts(
+        door=_door(contract),
+        clock=SystemClock(),
+        provider=provider,
+        cli=find_cli(settings.copilot_cli_path, PINNED_CLI, Path.home()),
+        cache=settings.xdg_cache_home,
+        converse=converse,
+        environment=dict(os.environ),
+    )
+    return await review_step(contract, ports)
+
+
+def _door(contract: Contract) -> TaskDoor:
+    return TaskDoor(
+        contract.task_url,
+        contract.task_token,
+        clock=SystemClock(),
+        ca_bundle=contract.ca_bundle,
+    )
