@@ -16,6 +16,7 @@ import uuid
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from types import TracebackType
+from typing import Self
 
 import structlog
 
@@ -73,7 +74,7 @@ class Lease:
         """Give it up; one that is lost already is left to its new holder."""
         await self._leases.release(self.key, self.owner)
 
-    async def __aenter__(self) -> Lease:
+    async def __aenter__(self) -> Self:
         self._renewing = asyncio.create_task(self._keep())
         return self
 

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from libs.common.clock import Clock, SystemClock
+from libs.common.errors import Temporary
+from libs.common.jetstream.connection import Connection
+from libs.common.jetstream.kv import JetStreamKeyValue
+from libs.common.jetstream.leases import Leases
+from libs.common.kv import KeyValue
+from tests.contract.key_value import Pass
+from tests.fakes.clock import FakeClock
+from tests.fakes.kv import MemoryKeyValue
+
+
+class LeasesContract:
+    """Subclasses bring `clock`, `keys` and `time_passes`."""
+
+    @pytest.fixture
+    def leases(self, keys: KeyValue, clock: Clock) -> Leases:
+        return Leases(keys, clock)
+
+    async def test_one_owner_has_the_lease(self, leases: Leases) -> None:
+        lease = await leases.acquire("publish.42.7", "a")
+        assert lease is not None
+        assert lease.valid()
+        assert await leases.acquire("publish.42.7", "b") is None
+        assert await leases.acquire("publish.42.8", "b") is not None
+
+    async def test_a_released_lease_is_free_at_once(self, leases: Leases) -> None:
+        first = await leases.acquire("k", "a")
+        assert first is not None
+        await first.release()
+        second = await leases.acquire("k", "b")
+        assert second is not None
+        assert second.revision > first.revision
+
+    async def test_an_owner_that_asks_again_still_has_it(self, leases: Leases) -> None:
+        await leases.acquire("k", "a")
+        assert await leases.acquire("k", "a") is not None
+
+    async def test_a_lease_runs_out(self, leases: Leases, time_passes: Pass) -> None:
+        old = await leases.acquire("k", "a", ttl=1)
+        assert old is not None
+        await time_passes(1.6)
+        assert not old.valid()
+        new = await leases.acquire("k", "b", ttl=5)
+        assert new is not None
+        assert not await leases.renew("k", "a")
+        assert not await leases.release("k", "a")
+        assert new.valid()
+        assert await leases.acquire("k", "c") is None
+
+    async def test_a_renewed_lease_goes_on(self, leases: Leases, time_passes: Pass) -> None:
+        lease = await leases.acquire("k", "a", ttl=2)
+        assert lease is not None
+        for _ in range(3):
+            await time_passes(1)
+            assert await lease.renew()
+        assert lease.valid()
+        assert await leases.acquire("k", "b") is None
+        await time_passes(2.6)
+        assert await leases.acquire("k", "b") is not None
+
+    async def test_an_owner_renews_and_releases_without_the_lease_object(
+        self, leases: Leases, time_passes: Pass
+    ) -> None:
+        await leases.acquire("slots.1", "review-42-7", ttl=1)
+        assert await leases.renew("slots.1", "review-42-7", ttl=30)
+        await time_passes(1.6)
+        assert await leases.acquire("slots.1", "other") is None
+        assert await leases.release("slots.1", "review-42-7")
+        assert await leases.acquire("slots.1", "other") is not None
+
+    async def test_a_holder_that_was_paused_past_the_ttl_learns_that_it_lost(
+        self, leases: Leases, time_passes: Pass
+    ) -> None:
+        async with leases.held("k", ttl=30) as lease:
+            assert lease.valid()
+            await leases.release("k", lease.owner)
+            await leases.acquire("k", "other")
+            assert not await lease.renew()
+            assert lease.lost.is_set()
+            assert not lease.valid()
+        assert await leases.acquire("k", "third") is None, "the new holder keeps it"
+
+    async def test_held_gives_up_when_somebody_else_stays(self, leases: Leases) -> None:
+        await leases.acquire("k", "other")
+        with pytest.raises(Temporary, match="somebody else is at k"):
+            async with leases.held("k"):
+                pass
+
+    async def test_held_releases_when_the_block_fails(self, leases: Leases) -> None:
+        with pytest.raises(ZeroDivisionError):
+            async with leases.held("k"):
+                raise ZeroDivisionError
+        assert await leases.acquire("k", "other") is not None
+
+
+class TestLeasesInMemory(LeasesContract):
+    @pytest.fixture
+    def clock(self) -> FakeClock:
+        return FakeClock()
+
+    @pytest.fixture
+    def keys(self, clock: FakeClock) -> MemoryKeyValue:
+        return MemoryKeyValue(clock)
+
+    @pytest.fixture
+    def time_passes(self, clock: FakeClock) -> Pass:
+        async def advance(seconds: float) -> None:
+            clock.advance(seconds)
+
+        return advance
+
+    async def test_a_write_whose_answer_was_lost_is_found_again(
+        self, leases: Leases, keys: MemoryKeyValue
+    ) -> None:
+        await keys.create("k", b"a", ttl=30)
+        keys.fail_next = [Temporary("no answer", peer="nats")]
+        assert await leases.acquire("k", "a") is not None
+
+    async def test_a_write_that_never_happened_is_no_lease(
+        self, leases: Leases, keys: MemoryKeyValue
+    ) -> None:
+        keys.fail_next = [Temporary("no answer", peer="nats")]
+        with pytest.raises(Temporary):
+            await leases.acquire("k", "a")
+
+    async def test_one_failed_renewal_is_no_loss_until_the_deadline(
+        self, leases: Leases, keys: MemoryKeyValue, clock: FakeClock
+    ) -> None:
+        lease = await leases.acquire("k", "a", ttl=30)
+        assert lease is not None
+        clock.advance(10)
+        keys.fail_next = [Temporary("away", peer="nats")]
+        with pytest.raises(Temporary):
+            await lease.renew()
+        assert lease.valid()
+        clock.advance(16)
+        assert not lease.valid(), "counted as over before the server frees it"
+        assert await leases.acquire("k", "b") is None
+
+
+@pytest.mark.real
+class TestLeasesOnJetStream(LeasesContract):
+    @pytest.fixture
+    def clock(self) -> SystemClock:
+        return SystemClock()
+
+    @pytest.fixture
+    def keys(self, connection: Connection) -> KeyValue:
+        return JetStreamKeyValue(connection, "LOCKS")
+
+    @pytest.fixture
+    def time_passes(self) -> Pass:
+        return asyncio.sleep
+
+    async def test_held_renews_by_itself_and_frees_at_the_end(self, leases: Leases) -> None:
+        async with leases.held("k", ttl=2) as lease:
+            await asyncio.sleep(3)
+            assert lease.valid()
+            assert await leases.acquire("k", "b") is None
+        assert await leases.acquire("k", "b") is not None
+
+    async def test_held_waits_for_its_turn(self, leases: Leases) -> None:
+        order: list[str] = []
+
+        async def work(name: str) -> None:
+            async with leases.held("k", wait=20):
+                order.append(f"{name} in")
+                await asyncio.sleep(0.05)
+                order.append(f"{name} out")
+
+        await asyncio.gather(work("a"), work("b"), work("c"))
+        ins = [entry.split()[0] for entry in order[::2]]
+        assert order == [line for name in ins for line in (f"{name} in", f"{name} out")]
+        assert sorted(ins) == ["a", "b", "c"]
