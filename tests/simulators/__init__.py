@@ -1,0 +1,1 @@
+"""Strict stand-ins for the outside world: GitLab, Jira and the model."""
