@@ -7,21 +7,28 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from collections import Counter
 from pathlib import Path
+
+import structlog
 
 from libs.common.diff import Diff, parse_diff
 from libs.common.events.tasks import TaskRequested
 from libs.common.git import read as git
 from libs.common.git.clone import TARGET
+from libs.common.git.errors import TooLarge
 from services.runner import instructions
 from services.runner.instructions import Document
 from services.runner.scope import Scope, choose, narrow
+
+log = structlog.get_logger()
 
 
 async def changes(folder: Path, spec: TaskRequested) -> tuple[Diff, Scope]:
     """The diff of the files under review, and the scope with what was skipped."""
     base, head = spec.diff_refs.base_sha, spec.diff_refs.head_sha
-    chosen = choose(await git.numstat(folder, base, head))
+    sizes = await _sizes(folder, base, head)
+    chosen = choose(await git.numstat(folder, base, head), sizes)
     diff = parse_diff(await git.diff_text(folder, base, head, chosen.paths))
     scope = narrow(diff, chosen.skipped)
     return Diff(files=scope.reviewed), scope
@@ -29,7 +36,12 @@ async def changes(folder: Path, spec: TaskRequested) -> tuple[Diff, Scope]:
 
 async def target_documents(folder: Path, scope: Scope) -> list[Document]:
     """Instructions, agents and skills as the target branch has them, never the head (SR-12)."""
-    entries = [(entry.path, entry.mode) for entry in await git.list_tree(folder, TARGET)]
+    try:
+        tree = await git.list_tree(folder, TARGET)
+    except TooLarge:
+        log.warning("no instructions read", why="the target branch has too many files")
+        return []
+    entries = [(entry.path, entry.mode) for entry in tree]
     wishes = instructions.wanted(entries, [file.path for file in scope.reviewed])
     found = []
     for wish in wishes:
@@ -37,6 +49,19 @@ async def target_documents(folder: Path, scope: Scope) -> list[Document]:
         if content is not None:
             found.append(instructions.document(wish, content))
     return instructions.bounded(found)
+
+
+async def _sizes(folder: Path, *revisions: str) -> Counter[str]:
+    """Bytes of each path over all revisions; none when there are too many files to list."""
+    sizes: Counter[str] = Counter()
+    try:
+        for revision in revisions:
+            sizes.update(
+                {entry.path: entry.size for entry in await git.list_tree(folder, revision)}
+            )
+    except TooLarge:
+        log.warning("file sizes not read", why="too many files")
+    return sizes
 
 
 async def write_files(folder: Path, files: dict[str, str]) -> None:

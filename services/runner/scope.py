@@ -6,7 +6,7 @@ A skipped file is named with its reason in the summary, so hiding code in one is
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
 import msgspec
@@ -18,6 +18,9 @@ from libs.common.git.read import ChangedFile
 MAX_FILES = 300
 MAX_LINES = 3000
 MAX_CHARACTERS = 200_000
+MAX_BYTES = 2 * 1024 * 1024
+MAX_TOTAL_BYTES = 24 * 1024 * 1024
+"""Both of old and new content together, so that a diff stays below what git's door hands out."""
 LONGEST_LINE = 5000
 
 LOCK_FILES = frozenset(
@@ -87,16 +90,24 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     skipped: tuple[SkippedFile, ...]
 
 
-def choose(changed: Iterable[ChangedFile], *, max_files: int = MAX_FILES) -> Chosen:
-    """By name and number of lines only: a diff of thousands of files is never read whole."""
+def choose(
+    changed: Iterable[ChangedFile], sizes: Mapping[str, int], *, max_files: int = MAX_FILES
+) -> Chosen:
+    """By name, lines and size only: a diff of thousands of files is never read whole.
+
+    `sizes` are the bytes of a path before and after, together.
+    """
     files: list[ChangedFile] = []
     skipped: list[SkippedFile] = []
+    total = 0
     for file in changed:
-        why = _by_count(file) or _by_name(file.new_path)
+        size = max(sizes.get(file.new_path, 0), sizes.get(file.old_path, 0))
+        why = _by_count(file) or _by_name(file.new_path) or _by_size(size, total)
         if why is None and len(files) >= max_files:
             why = f"the merge request changes more than {max_files} files; this one came after them"
         if why is None:
             files.append(file)
+            total += size
         else:
             skipped.append(SkippedFile(path=file.new_path, why=why))
     return Chosen(files=tuple(files), skipped=tuple(skipped))
@@ -117,6 +128,14 @@ def _by_count(file: ChangedFile) -> str | None:
         return "a binary file"
     if file.added + file.removed > MAX_LINES:
         return f"too large: {file.added + file.removed} changed lines (at most {MAX_LINES})"
+    return None
+
+
+def _by_size(size: int, before: int) -> str | None:
+    if size > MAX_BYTES:
+        return f"too large: a file of {size // 2000} KB"
+    if size + before > MAX_TOTAL_BYTES:
+        return "the changed files before it are as much as one review can hold"
     return None
 
 

@@ -105,7 +105,6 @@ async def converse(order: SessionOrder, heard: Heard) -> None:
         connection=_leashed(order.cli),
         env=order.environment,
         working_directory=str(order.folder),
-        github_token=order.provider.github_token or None,
         use_logged_in_user=False,
         log_level="error",
     )
@@ -172,6 +171,9 @@ def _options(order: SessionOrder, heard: Heard) -> dict[str, Any]:
         "custom_agents_local_only": True,
         "large_output": {"enabled": False},
     }
+    if order.provider.github_token:
+        # Given to the client instead, it would stand in the CLI's environment (SR-18).
+        options["github_token"] = order.provider.github_token
     if order.provider.model:
         options["model"] = order.provider.model
     if order.provider.base_url:
@@ -210,12 +212,20 @@ def _summed(usage: Usage, more: AssistantUsageData) -> Usage:
     )
 
 
+def _bad_token(message: str) -> bool:
+    """GitHub's answer to a token of no use, as told when the session is made."""
+    low = message.lower()
+    asked = "token validation failed" in low or "authentication failed" in low
+    return asked and "network" not in low and "fetch failed" not in low
+
+
 def _failure(error: Exception, heard: Heard, provider: Provider) -> SessionFailed:
     """The SDK raises plain exceptions; the type is in the session's error event."""
     kind, status, message = heard.error or ("", None, str(error) or type(error).__name__)
     for secret in (provider.api_key, provider.github_token):
         message = message.replace(secret, "[redacted]") if secret else message
-    if kind == "authentication" or status in {401, 403}:
+    refused = kind == "authentication" or status in {401, 403} or _bad_token(message)
+    if refused:
         name = "COPILOT_PROVIDER_API_KEY" if provider.base_url else "GITHUB_TOKEN"
         return SessionFailed("auth", f"the model refused our key; check {name} ({cut(message)})")
     return SessionFailed("model", cut(message))

@@ -12,12 +12,15 @@ import unicodedata
 COMMENT = "[HTML comment removed]"
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)|<!\[CDATA\[.*?(?:\]\]>|\Z)", re.DOTALL)
 _REFERENCE = re.compile(r"^[ \t>]{0,8}\[[^\]\n]{0,200}\]:[ \t]*\S.*$", re.MULTILINE)
-_IMAGE = re.compile(r"!\[[^\]]*\](?:\([^)]*\)|\[[^\]]*\])?")
-_LINK_TITLE = re.compile(r"(\]\(\s*[^\s)\"']+)\s+(?:\"[^\"]*\"|'[^']*'|\([^)]*\))\s*\)")
+# Bounded repeats: a stranger's text must not make these take quadratic time.
+_IMAGE = re.compile(r"!\[[^\]]{0,2000}\](?:\([^)]{0,2000}\)|\[[^\]]{0,200}\])?")
+_LINK_TITLE = re.compile(
+    r"(\]\(\s{0,9}[^\s)\"']{1,2000})\s{1,9}(?:\"[^\"]{0,500}\"|'[^']{0,500}'|\([^)]{0,500}\))\s{0,9}\)"
+)
 _IMAGE_TAG = re.compile(
     r"<(?:img|image|picture|svg|object|embed|iframe)\b[^>]*(?:>|\Z)", re.IGNORECASE
 )
-_TAG = re.compile(r"<(/?[a-zA-Z][a-zA-Z0-9-]*)\s+[^<>]*?/?>")
+_TAG = re.compile(r"<(/?[a-zA-Z][a-zA-Z0-9-]*)\s[^<>]*>")
 _TOKEN = r"[A-Za-z0-9+/_-]"  # noqa: S105  a pattern for letters, no token
 _LONG_RUN = rf"{_TOKEN}{{100,}}={{0,2}}"
 _WRAPPED_RUN = rf"{_TOKEN}{{40,}}(?:\n[ \t>]*{_TOKEN}{{40,}})+={{0,2}}"
