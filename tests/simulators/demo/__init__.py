@@ -56,7 +56,8 @@ DEMO = DemoProject(
     commit_message=(
         "Add vouchers\n\n"
         "A voucher is worth a fixed amount and good for one order. The team hears of each\n"
-        "order in its chat, so the mail module is now called notify. Customers with 50 orders get 7.5 %."
+        "order in its chat, so the mail module is now called notify. Customers with 50 orders\n"
+        "get 7.5 %."
     ),
     title="Add vouchers, and tell the team about new orders",
     description=(

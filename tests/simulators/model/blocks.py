@@ -72,9 +72,9 @@ def mutable_default(path: str, hunk: Hunk) -> Iterator[Finding]:
         if not match or line.new is None:
             continue
         argument, empty = match["arg"], match["empty"]
-        typed = f": {match['type']} | None" if match["type"] else ""
+        typed = f": {match['type']} | None = None" if match["type"] else "=None"
         start, end = match.start("arg"), match.end("empty")
-        text = [f"{line.text[:start]}{argument}{typed} = None{line.text[end:]}"]
+        text = [f"{line.text[:start]}{argument}{typed}{line.text[end:]}"]
         following = lines[at + 1].text if at + 1 < len(lines) else ""
         if re.fullmatch(r'\s*"""[^"]*"""\s*', following):
             text.append(following)

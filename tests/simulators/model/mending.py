@@ -10,10 +10,12 @@ from typing import Any
 
 _REFUSED = re.compile(
     r"not in the diff|refus|reject|invalid|not valid|required|must|cannot|too (?:long|many|large)"
-    r"|outside|overlap|out of range|does not exist|unknown|lines that are",
+    r"|outside|overlap|out of range|does not exist|unknown|that (?:are|can be used)",
     re.IGNORECASE,
 )
-_RANGES = re.compile(r"lines that are[^:]*:\s*([\d,\s-]+)", re.IGNORECASE)
+_RANGES = re.compile(
+    r"lines (?:of side '\w+' )?that (?:are|can be used)[^:]*:\s*([\d,\s-]+)", re.IGNORECASE
+)
 
 
 def refused(answer: str | None) -> bool:

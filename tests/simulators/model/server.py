@@ -60,6 +60,12 @@ class SimulatedModel:
     requests: deque[RecordedRequest] = field(default_factory=lambda: deque(maxlen=_KEPT))
     refused: int = 0
     served: int = 0
+    _arrived: asyncio.Condition = field(default_factory=asyncio.Condition, repr=False)
+
+    async def wait_for_requests(self, count: int = 1) -> None:
+        """Wait until so many requests came; the caller brings the time-out."""
+        async with self._arrived:
+            await self._arrived.wait_for(lambda: len(self.requests) >= count)
 
     def application(self) -> web.Application:
         if self.mode not in MODES:
@@ -80,7 +86,9 @@ class SimulatedModel:
             chat = Chat.read(body)
         except ValueError as error:
             return _raw(failure(400, f"Bad request: {error}", "invalid_request_error"))
-        self.requests.append(RecordedRequest(chat.model, chat.messages, chat.tools, body))
+        async with self._arrived:
+            self.requests.append(RecordedRequest(chat.model, chat.messages, chat.tools, body))
+            self._arrived.notify_all()
         reply = reply_to(chat, default=self.mode)
         match reply:
             case Raw():
