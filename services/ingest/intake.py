@@ -40,8 +40,9 @@ class Fill(Protocol):
 class Intake:
     """Appends with a time limit; raises `Temporary` when the log is away or too full."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, *, patience: float = APPEND_SECONDS) -> None:
         self._log = log
+        self._patience = patience
         self.share = 0.0
         """How full the log was when last asked."""
 
@@ -53,7 +54,7 @@ class Intake:
         if self.is_full:
             raise Temporary(f"the event log is {self.share:.0%} full", delay=60)
         try:
-            async with asyncio.timeout(APPEND_SECONDS):
+            async with asyncio.timeout(self._patience):
                 return await self._log.append(new)
         except TimeoutError:
             raise Temporary("the event log did not answer in time", peer="nats") from None

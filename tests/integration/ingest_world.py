@@ -1,0 +1,146 @@
+"""Ingest's two ports over real HTTP, on a log in memory; what the tests need to ask and forge."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+from aiohttp.test_utils import TestClient, TestServer
+
+from libs.common import subjects
+from libs.common.events.envelope import NewEvent
+from libs.common.events.tasks import DiffRefs, Limits, TaskRequested
+from libs.common.launching.token import mint
+from services.ingest.allowed import allowed
+from services.ingest.authentication import Keys
+from services.ingest.intake import Intake
+from services.ingest.task_door import TaskDoor
+from services.ingest.webhook import Webhook
+from tests.fakes.clock import FakeClock
+from tests.fakes.log import MemoryLog
+
+SECRET = "hook-secret-canary"
+AUTHENTIC = {"X-Gitlab-Token": SECRET, "X-Gitlab-Event": "Merge Request Hook"}
+KEYS = Keys(secrets=(SECRET,))
+DOOR_SECRET = "door-secret-canary-0123456789"
+HEAD = "a" * 40
+TASK_ID = f"review-42-7-{HEAD[:16]}-0"
+TRACEPARENT = f"00-{'1' * 32}-{'2' * 16}-01"
+
+
+class Hooks:
+    """The webhook's port with its parts in reach."""
+
+    def __init__(self, keys: Keys, projects: tuple[str, ...], patience: float) -> None:
+        self.clock = FakeClock()
+        self.log = MemoryLog(self.clock)
+        self.intake = Intake(self.log, patience=patience)
+        webhook = Webhook(
+            keys=keys, allowed=allowed(projects), intake=self.intake, clock=self.clock
+        )
+        self.server = TestServer(webhook.application())
+        self.client = TestClient(self.server)
+
+    async def send(
+        self, body: Any, headers: dict[str, str] | None = None
+    ) -> tuple[int, dict[str, str]]:
+        """Status and JSON of the answer; bytes are sent as they are."""
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        sent = AUTHENTIC if headers is None else headers
+        async with self.client.post("/webhook", data=io.BytesIO(data), headers=sent) as answer:
+            return answer.status, await answer.json()
+
+    async def raw(self, request: bytes) -> bytes:
+        """The first line of the answer to bytes on a socket; the rest is never sent."""
+        reader, writer = await asyncio.open_connection(self.server.host, self.server.port)
+        try:
+            async with asyncio.timeout(5):
+                writer.write(request)
+                return await reader.readline()
+        finally:
+            writer.close()
+            await writer.wait_closed()
+
+
+@asynccontextmanager
+async def hooks(
+    *, keys: Keys = KEYS, projects: tuple[str, ...] = (), patience: float = 5.0
+) -> AsyncIterator[Hooks]:
+    world = Hooks(keys, projects, patience)
+    async with world.client:
+        yield world
+
+
+class Door:
+    """The task door's port, and a log that holds one review task."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.log = MemoryLog(self.clock)
+        door = TaskDoor(secret=DOOR_SECRET, log=self.log, clock=self.clock)
+        self.client = TestClient(TestServer(door.application()))
+
+    def token(self, task_id: str = TASK_ID, *, secret: str = DOOR_SECRET, minutes: int = 45) -> str:
+        return mint(secret, task_id, self.clock.now() + timedelta(minutes=minutes))
+
+    async def request(self, task: TaskRequested) -> None:
+        await self.log.create(
+            NewEvent(
+                subject=subjects.task_requested(task.scope, task.ref, task.task_id),
+                event=task,
+                message_id=f"{task.task_id}-requested",
+                source="test",
+                time=self.clock.now(),
+                traceparent=TRACEPARENT,
+            )
+        )
+
+    async def get(self, task_id: str = TASK_ID, token: str | None = None) -> tuple[int, bytes]:
+        headers = {"Authorization": f"Bearer {self.token() if token is None else token}"}
+        async with self.client.get(f"/tasks/{task_id}", headers=headers) as answer:
+            return answer.status, await answer.read()
+
+    async def post(
+        self, body: bytes, task_id: str = TASK_ID, token: str | None = None
+    ) -> tuple[int, dict[str, str]]:
+        headers = {"Authorization": f"Bearer {self.token() if token is None else token}"}
+        address = f"/tasks/{task_id}/result"
+        async with self.client.post(address, data=io.BytesIO(body), headers=headers) as answer:
+            return answer.status, await answer.json()
+
+    def results(self) -> list[Any]:
+        return [e for e in self.log.events if e.subject.startswith("task.result.")]
+
+
+@asynccontextmanager
+async def door() -> AsyncIterator[Door]:
+    world = Door()
+    await world.request(task(expires_in=world.clock))
+    async with world.client:
+        yield world
+
+
+def task(
+    *, expires_in: FakeClock, task_id: str = TASK_ID, kind: Any = "review", max_findings: int = 200
+) -> TaskRequested:
+    return TaskRequested(
+        task_id=task_id,
+        kind=kind,
+        scope="42",
+        ref="7",
+        project_id=42,
+        iid=7,
+        clone_url="https://gitlab.test/team/app.git",
+        web_url="https://gitlab.test/team/app/-/merge_requests/7",
+        source_branch="thing",
+        target_branch="main",
+        diff_refs=DiffRefs(base_sha="b" * 40, start_sha="b" * 40, head_sha=HEAD),
+        title="Add a thing",
+        limits=Limits(max_findings=max_findings),
+        expires_at=expires_in.now() + timedelta(hours=1),
+    )
