@@ -77,20 +77,38 @@ async def _serve(settings: _S, wire: Wire[_S]) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, life.stopping.set)
+    port = settings.health_port or settings.health_default
     health = Health()
-    async with health.serving(settings.health_port or settings.health_default) as port:
-        log.info("service starting", health_port=port, pid=os.getpid())
-        try:
-            async with wire(settings, life) as running:
-                health.checks = running.checks
-                log.info("service up", health_port=port)
-                await _run_loops(running.loops, life)
-        except asyncio.CancelledError:
-            life.failures.append("cancelled")
+    try:
+        async with health.serving(port) as port:
+            log.info("service starting", health_port=port, pid=os.getpid())
+            await _until_stopped(settings, wire, life, health)
+    except OSError as error:
+        life.failures.append(f"HEALTH_PORT: cannot listen on {port}: {error.strerror}")
     for why in life.failures:
         log.error("service ended", why=why)
     log.info("service stopped")
     return EXIT_LOST if life.failures else 0
+
+
+async def _until_stopped(settings: _S, wire: Wire[_S], life: Life, health: Health) -> None:
+    living = asyncio.create_task(_live(settings, wire, life, health))
+    told = asyncio.create_task(life.stopping.wait())
+    await asyncio.wait({living, told}, return_when=asyncio.FIRST_COMPLETED)
+    # A service still waiting for a peer to come up has nothing to drain.
+    if health.checks is None:
+        living.cancel()
+    await asyncio.gather(living, return_exceptions=True)
+    told.cancel()
+    if not living.cancelled() and living.exception() is not None:
+        life.failures.append(str(living.exception()))
+
+
+async def _live(settings: _S, wire: Wire[_S], life: Life, health: Health) -> None:
+    async with wire(settings, life) as running:
+        health.checks = running.checks
+        log.info("service up")
+        await _run_loops(running.loops, life)
 
 
 async def _run_loops(loops: list[Loop], life: Life) -> None:

@@ -1,0 +1,61 @@
+"""`gca`: operate the system from the command line."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+from libs.common import telemetry
+from libs.common.errors import AgentError
+from services.ops import events, topology, webhook
+from services.ops.up import up
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line; each command's help says what it is for."""
+    root = argparse.ArgumentParser(prog="gca", description=__doc__)
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run = commands.add_parser("up", help="run the whole system on this machine")
+    run.add_argument("--demo", action="store_true", help="end when the demo review is posted")
+    layout = commands.add_parser("topology", help="streams, buckets and consumers in NATS")
+    layout.add_argument("action", choices=["apply", "diff"])
+    layout.add_argument("--replicas", type=int, default=1, help="copies of each stream (1 or 3)")
+    history = commands.add_parser("events", help="history of a merge request, such as 42!7")
+    history.add_argument("merge_request", metavar="PROJECT!IID")
+    history.add_argument("--follow", action="store_true", help="go on with new events")
+    hook = commands.add_parser("webhook", help="send a recorded webhook to ingest")
+    hook.add_argument("action", choices=["send"])
+    hook.add_argument("file", type=Path, metavar="FILE", help="JSON body of a GitLab webhook")
+    hook.add_argument("--url", help="webhook address; default: the running `gca up`")
+    return root
+
+
+async def run(arguments: argparse.Namespace) -> int:
+    match arguments.command:
+        case "up":
+            return await up(demo_only=arguments.demo)
+        case "topology":
+            return await topology.run(arguments.action, arguments.replicas)
+        case "events":
+            return await events.run(arguments.merge_request, follow_on=arguments.follow)
+        case _:
+            return await webhook.send(arguments.file, arguments.url)
+
+
+def main() -> int:
+    """Run one command; errors are one line and exit code 1."""
+    telemetry.configure("gca", "WARNING")
+    arguments = parser().parse_args()
+    try:
+        return asyncio.run(run(arguments))
+    except AgentError as error:
+        sys.stderr.write(f"gca: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""Which settings each service may see: pure. Used by `up` when it starts them.
+
+The table is the walls of the design on one machine: only the publisher gets the write token, only
+ingest the webhook secrets. `tests/unit/ops` holds it against the services' settings classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+INHERITED = ("PATH", "HOME", "LANG", "TERM", "TMPDIR", "USER", "NO_COLOR", "SSL_CERT_FILE")
+ALL = ("NATS_URL", "NATS_CREDENTIALS", "LOG_LEVEL", "CA_BUNDLE", "OTEL_EXPORTER_OTLP_ENDPOINT")
+GITLAB = ("GITLAB_URL", "GITLAB_PROJECTS", "ALLOW_HTTP_GITLAB", "AGENT_GITLAB_USERNAME")
+MODEL = (
+    "GITHUB_TOKEN",
+    "COPILOT_PROVIDER_TYPE",
+    "COPILOT_PROVIDER_BASE_URL",
+    "COPILOT_PROVIDER_API_KEY",
+    "COPILOT_MODEL",
+    "COPILOT_CLI_PATH",
+)
+OWN: dict[str, tuple[str, ...]] = {
+    "ingest": (
+        *GITLAB,
+        "HOST",
+        "PORT",
+        "TASK_DOOR_HOST",
+        "TASK_DOOR_PORT",
+        "TASK_DOOR_SECRET",
+        "GITLAB_WEBHOOK_SECRET",
+        "GITLAB_WEBHOOK_SIGNING_TOKEN",
+    ),
+    "reviewer": (
+        *GITLAB,
+        *MODEL,
+        "GITLAB_READ_TOKEN",
+        "TASK_DOOR_SECRET",
+        "TASK_DOOR_URL",
+        "TASK_EXECUTOR",
+        "MAX_CONCURRENT_TASKS",
+        "TASK_TIMEOUT",
+        "REVIEW_DRAFTS",
+        "CLONE_DIR",
+        "TASK_STATE_DIR",
+    ),
+    "publisher": (*GITLAB, "GITLAB_TOKEN"),
+}
+
+
+def environment(
+    service: str, settings: Mapping[str, str], own: Mapping[str, str]
+) -> dict[str, str]:
+    """The environment of `service`: the machine's few, its own settings, no one else's.
+
+    `settings` is the operator's environment; its empty values count as not set.
+    """
+    names = (*ALL, *OWN[service])
+    allowed = (*INHERITED, *names, *(f"{name}_FILE" for name in names))
+    given = {name: settings[name] for name in allowed if settings.get(name)}
+    return (
+        given
+        | {"HEALTH_PORT": own[f"{service}_health"], "GCA_LOG_JSON": "1"}
+        | {name: value for name, value in own.items() if name in names and value}
+    )
+
+
+def read_token(settings: Mapping[str, str]) -> str:
+    """The token for reading and cloning; falls back to the write token, which `up` warns of."""
+    return settings.get("GITLAB_READ_TOKEN") or settings.get("GITLAB_TOKEN") or ""
