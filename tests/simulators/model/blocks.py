@@ -50,10 +50,9 @@ def swallowed_exception(path: str, hunk: Hunk) -> Iterator[Finding]:
             line=line.new,
             end_line=line.new + 1,
             severity="warning",
-            comment="This swallows every failure without a trace, even a typing error in the block "
-            "above "
-            "(a bare `except:` also takes `KeyboardInterrupt` and cancellation). Catch what "
-            "can happen here, and leave a line in the log.",
+            comment="This swallows every failure without a trace, even a typing error in the "
+            "block above (a bare `except:` also takes `KeyboardInterrupt` and "
+            "cancellation). Catch what can happen here, and leave a line in the log.",
             fix=Fix(
                 text=f"{indent}except Exception:\n"
                 f'{_indent(after.text)}logging.getLogger(__name__).exception("Going on after a '
@@ -87,8 +86,7 @@ def mutable_default(path: str, hunk: Hunk) -> Iterator[Finding]:
             line=line.new,
             severity="warning",
             comment=f"The default of `{argument}` is made once, when the function is defined, and "
-            "then "
-            "shared by all calls: what one caller adds, the next one finds.",
+            "then shared by all calls: what one caller adds, the next one finds.",
             fix=Fix(text="\n".join(text), start=line.new, end=line.new + len(text) - 2),
         )
 
@@ -113,8 +111,7 @@ def call_without_timeout(path: str, hunk: Hunk) -> Iterator[Finding]:
             end_line=line.new + end - at,
             severity="warning",
             comment="This call has no time-out, and `requests` then waits for ever. A peer that "
-            "hangs would "
-            "hold this caller (and its database connection) with it.",
+            "hangs would hold this caller (and its database connection) with it.",
             fix=Fix(
                 text="\n".join([*body, f"{inner}timeout=10,", lines[end].text]),
                 start=line.new,
@@ -152,8 +149,8 @@ def unclosed_file(path: str, hunk: Hunk) -> Iterator[Finding]:
             line=line.new,
             severity="warning",
             comment="The file is opened but closed by nobody: when something below raises, it "
-            "stays open and "
-            "what was written may not be on disk. Open it in a `with` block.",
+            "stays open and what was written may not be on disk. Open it in a `with` "
+            "block.",
             fix=fix,
         )
 
@@ -174,8 +171,8 @@ def removed_guard(path: str, hunk: Hunk) -> Iterator[Finding]:
             end_line=after.old,
             severity="error",
             comment="This check is removed and nothing takes its place in the change, so whoever "
-            "knows an id "
-            "gets past here. If it moved, please say where; otherwise it should stay.",
+            "knows an id gets past here. If it moved, please say where; otherwise it "
+            "should stay.",
         )
 
 

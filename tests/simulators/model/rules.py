@@ -66,9 +66,8 @@ LINE_RULES: tuple[LineRule, ...] = (
         ),
         severity="error",
         comment="This builds the SQL statement out of text, so whoever chooses the value can "
-        "change the "
-        "statement (SQL injection). Pass the value as a bound parameter and let the driver quote "
-        "it.",
+        "change the statement (SQL injection). Pass the value as a bound parameter and "
+        "let the driver quote it.",
         mend=_bind_sql,
     ),
     LineRule(
@@ -76,8 +75,8 @@ LINE_RULES: tuple[LineRule, ...] = (
         pattern=re.compile(r"(?<![\w.])(?:eval|exec)\("),
         severity="error",
         comment="`eval`/`exec` runs whatever text arrives here as code. If the input is data, "
-        "parse it as "
-        "data (`ast.literal_eval`, `json`); if it is a choice, look it up in a dictionary.",
+        "parse it as data (`ast.literal_eval`, `json`); if it is a choice, look it up in "
+        "a dictionary.",
     ),
     LineRule(
         kinds=PYTHON,
@@ -95,8 +94,8 @@ LINE_RULES: tuple[LineRule, ...] = (
         ),
         severity="error",
         comment="A credential is written into the source. It is now in the history for everybody "
-        "who can "
-        "read the repository: replace it at its issuer, and read the new one from the environment.",
+        "who can read the repository: replace it at its issuer, and read the new one "
+        "from the environment.",
         mend=_from_environment,
     ),
     LineRule(
@@ -104,8 +103,7 @@ LINE_RULES: tuple[LineRule, ...] = (
         pattern=re.compile(r"\bsubprocess\.\w+\(.*shell\s*=\s*True"),
         severity="error",
         comment="With `shell=True` a space, a quote or a `;` in an argument becomes part of the "
-        "command. "
-        "Give the command as a list of arguments and leave the shell out.",
+        "command. Give the command as a list of arguments and leave the shell out.",
     ),
     LineRule(
         kinds=PYTHON,
@@ -114,8 +112,7 @@ LINE_RULES: tuple[LineRule, ...] = (
         ),
         severity="warning",
         comment="`requests` waits for ever by default: when the other side hangs, so does this "
-        "caller. "
-        "Set a time-out and decide what happens after it.",
+        "caller. Set a time-out and decide what happens after it.",
         mend=_with_timeout,
     ),
     LineRule(
@@ -123,15 +120,14 @@ LINE_RULES: tuple[LineRule, ...] = (
         pattern=re.compile(r"verify\s*=\s*False"),
         severity="error",
         comment="This turns off the check of the server's certificate. For a private authority "
-        "give its "
-        "bundle as `verify=` instead.",
+        "give its bundle as `verify=` instead.",
     ),
     LineRule(
         kinds=PYTHON,
         pattern=re.compile(rf"(?<!\w)float\(\s*(?:self\.)?{_MONEY}", re.IGNORECASE),
         severity="warning",
-        comment="Money as a binary float: 0.1 + 0.2 is not 0.3, so sums drift by cents. "
-        "Keep amounts in whole cents or as `Decimal`.",
+        comment="Money as a binary float: 0.1 + 0.2 is not 0.3, so sums drift by cents. Keep "
+        "amounts in whole cents or as `Decimal`.",
         mend=_replaced(r"(?<!\w)float\(", "Decimal("),
     ),
     LineRule(
@@ -166,8 +162,7 @@ LINE_RULES: tuple[LineRule, ...] = (
         pattern=re.compile(r"\.innerHTML\s*\+?=(?!=)"),
         severity="error",
         comment="Text put into `innerHTML` is read as markup, so a value with a tag in it runs "
-        "script in "
-        "the reader's session. Use `textContent`, or build the nodes.",
+        "script in the reader's session. Use `textContent`, or build the nodes.",
     ),
 )
 
