@@ -1,0 +1,86 @@
+"""How python-gitlab talks HTTP here: one host, no redirects, always time-outs, typed failures.
+
+Used by `client`; each worker thread has its own, as a `requests.Session` is not thread-safe.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import requests
+from gitlab._backends.requests_backend import RequestsBackend, RequestsResponse
+from gitlab.exceptions import GitlabError as VendorError
+
+from libs.common.errors import cut
+from libs.common.git.errors import scrub
+from libs.common.gitlab.clone_url import same_origin
+from libs.common.gitlab.errors import TOKEN_DELAY, GitLabError, TimedOut, Unavailable, refusal
+from libs.common.gitlab.server import Server
+
+CAUGHT = (
+    VendorError,
+    requests.RequestException,
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    RecursionError,
+)
+"""All that the vendor libraries raise on strange answers; `translated` knows each."""
+
+
+class GuardedBackend(RequestsBackend):
+    """Refuses other hosts (SR-04) and redirects, and raises our errors for every refusal."""
+
+    def __init__(self, server: Server, now: Callable[[], float] = time.time) -> None:
+        session = requests.Session()
+        # Neither ~/.netrc nor proxies of the environment: the token goes to GITLAB_URL only.
+        session.trust_env = False
+        super().__init__(session)
+        self._server = server
+        self._now = now
+
+    def http_request(self, method: str, url: str, *args: Any, **kwargs: Any) -> RequestsResponse:
+        server = self._server
+        if not same_origin(url, server.url):
+            raise Unavailable(
+                "GitLab named an address on another host, which is not called; check GITLAB_URL",
+                delay=TOKEN_DELAY,
+            )
+        kwargs["timeout"] = (server.connect_timeout, server.read_timeout)
+        answer = super().http_request(method, url, *args, allow_redirects=False, **kwargs)
+        if 200 <= answer.status_code < 300:
+            return answer
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        setting = server.token_setting
+        raise refusal(answer.status_code, headers, answer.content, setting=setting, now=self._now())
+
+
+def translated(error: Exception, *, write: bool, server: Server) -> GitLabError:
+    """Our error for what the libraries raised; `write` when something may have been changed."""
+    if isinstance(error, GitLabError):
+        if isinstance(error, Unavailable) and (error.status or 0) >= 500:
+            error.maybe_done = write
+        return error
+    if isinstance(error, requests.ConnectTimeout):
+        return TimedOut("GitLab did not take the connection in time; check GITLAB_URL")
+    if isinstance(error, requests.Timeout):
+        return TimedOut("GitLab did not answer in time", maybe_done=write)
+    if isinstance(error, requests.exceptions.SSLError):
+        text = "GitLab's certificate is not trusted, see CA_BUNDLE"
+        return Unavailable(text, delay=TOKEN_DELAY)
+    if isinstance(error, requests.ConnectionError):
+        said = cut(scrub(_innermost(error), [server.token]), 160)
+        # A connection that was never made has carried nothing.
+        sent = "NewConnection" not in said and "NameResolution" not in said
+        return Unavailable(f"GitLab is not reachable: {said}", maybe_done=write and sent)
+    if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
+        return Unavailable("GitLab was not asked: is CA_BUNDLE a file?", delay=TOKEN_DELAY)
+    text = f"GitLab's answer makes no sense ({type(error).__name__}); check GITLAB_URL"
+    return Unavailable(text, maybe_done=write)
+
+
+def _innermost(error: Exception) -> str:
+    return str(error).rpartition("(Caused by ")[2]
