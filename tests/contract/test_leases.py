@@ -77,10 +77,12 @@ class LeasesContract:
     async def test_a_holder_that_was_paused_past_the_ttl_learns_that_it_lost(
         self, leases: Leases, time_passes: Pass
     ) -> None:
-        async with leases.held("k", ttl=30) as lease:
-            assert lease.valid()
-            await leases.release("k", lease.owner)
-            await leases.acquire("k", "other")
+        lease = await leases.acquire("k", "paused", ttl=1)
+        assert lease is not None
+        await time_passes(1.6)
+        assert await leases.acquire("k", "other", ttl=30) is not None
+        async with lease:
+            assert not lease.valid()
             assert not await lease.renew()
             assert lease.lost.is_set()
             assert not lease.valid()

@@ -11,7 +11,7 @@ import contextlib
 import random
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -27,6 +27,7 @@ _EXPIRES = 30.0
 _HEARTBEAT = 5.0
 _SILENCE = 2.5 * _HEARTBEAT
 _ORDINARY = ("404", "408")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _log = structlog.get_logger(__name__)
 
 
@@ -54,7 +55,7 @@ def read_delivery(message: Msg) -> Delivery:
     stored = Stored(
         subject=message.subject,
         seq=seq,
-        time=datetime.fromtimestamp(nanoseconds / 10**9, UTC),
+        time=_EPOCH + timedelta(microseconds=nanoseconds // 1000),
         headers=dict(message.headers or {}),
         body=message.data,
     )

@@ -47,6 +47,6 @@ def test_a_bug_waits_longer_each_time_up_to_five_minutes() -> None:
     assert not any(later.orderly for later in waits if isinstance(later, Later))
 
 
-@pytest.mark.parametrize(("crashes", "poison"), [(0, False), (4, False), (5, True), (9, True)])
-def test_a_message_is_poison_after_five_crashes(crashes: int, poison: bool) -> None:
-    assert is_poison(crashes, LIMITS) is poison
+@pytest.mark.parametrize(("crashes", "expected"), [(0, False), (4, False), (5, True), (9, True)])
+def test_a_message_is_poison_after_five_crashes(*, crashes: int, expected: bool) -> None:
+    assert is_poison(crashes, LIMITS) is expected
