@@ -5,6 +5,7 @@ Pure. Called by the repository, by positions, by the diff endpoints and by the p
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -114,7 +115,7 @@ def _raw_entries(raw: bytes) -> list[tuple[str, str, str, str, str]]:
 
 def _split_patch(patch: bytes) -> list[str]:
     starts = [match.start() for match in _FILE_START.finditer(patch)]
-    parts = [patch[a:b] for a, b in zip(starts, [*starts[1:], len(patch)], strict=True)]
+    parts = [patch[a:b] for a, b in itertools.pairwise([*starts, len(patch)])]
     return [_body(part.decode(errors="replace")) for part in parts]
 
 
