@@ -1,0 +1,121 @@
+"""What the log says about tasks, kept between passes for those that are open.
+
+Used by the reconciler. A full look finds open tasks by names alone, then reads the histories of
+the merge requests they belong to; in between only what was woken is read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from libs.common import subjects
+from libs.common.errors import Permanent
+from libs.common.events.envelope import Recorded
+from libs.common.events.log import EventLog
+from libs.common.events.tasks import Result, Superseded, TaskRequested
+from libs.common.launching.plan import EndedTask, OpenTask
+
+Place = tuple[str, str]
+"""Scope and ref of a merge request or an issue."""
+_CHUNK = 50
+_REQUESTED = "task.requested."
+_RESULT = "task.result."
+
+
+def open_tasks(records: Iterable[Recorded], kinds: frozenset[str]) -> list[OpenTask]:
+    """Requests of these kinds without an end, oldest first."""
+    records = list(records)
+    over = {record.event.task_id for record in records if isinstance(record.event, Result)}
+    return [
+        OpenTask(
+            request=record.event,
+            seq=record.seq,
+            requested_at=record.time,
+            message_id=record.message_id,
+            traceparent=record.traceparent,
+        )
+        for record in sorted(records, key=lambda record: record.seq)
+        if isinstance(record.event, TaskRequested)
+        and record.event.kind in kinds
+        and record.event.task_id not in over
+    ]
+
+
+def ended_tasks(records: Iterable[Recorded], kinds: frozenset[str]) -> dict[str, EndedTask]:
+    """Tasks of these kinds that have their end, by id."""
+    records = list(records)
+    ends = {record.event.task_id: record for record in records if isinstance(record.event, Result)}
+    return {
+        request.task_id: EndedTask(
+            request=request,
+            ended_at=ends[request.task_id].time,
+            wanted=not isinstance(ends[request.task_id].event, Superseded),
+        )
+        for request in (record.event for record in records)
+        if isinstance(request, TaskRequested) and request.kind in kinds and request.task_id in ends
+    }
+
+
+class Histories:
+    """Histories of the merge requests and issues that have open tasks."""
+
+    def __init__(self, events: EventLog) -> None:
+        self._events = events
+        self._known: dict[Place, list[Recorded]] = {}
+
+    def by_place(self) -> list[list[Recorded]]:
+        """What is known, one history per merge request or issue."""
+        return list(self._known.values())
+
+    async def look_everywhere(self) -> None:
+        """Find all open tasks, by the difference of two lists of subject names."""
+        requested = await self._events.subjects(f"{_REQUESTED}>")
+        over = await self._events.subjects(f"{_RESULT}>")
+        tails = {name.removeprefix(_REQUESTED) for name in requested}
+        tails -= {name.removeprefix(_RESULT) for name in over}
+        self._known = await self._load({_place(_REQUESTED + tail) for tail in tails})
+
+    async def look_at(self, woken: Iterable[str]) -> None:
+        """Read again what these subjects belong to; a fact matters only where a task is open."""
+        places = {
+            _place(subject)
+            for subject in woken
+            if subject.startswith("task.") or _place(subject) in self._known
+        }
+        self._known.update(await self._load(places))
+
+    async def of_tasks(self, task_ids: Iterable[str]) -> list[Recorded]:
+        """Requests and ends of these tasks, wherever they belong."""
+        ids = sorted(task_id for task_id in task_ids if _is_token(task_id))
+        found: list[Recorded] = []
+        for start in range(0, len(ids), _CHUNK):
+            filters = [f"task.*.*.*.{task_id}" for task_id in ids[start : start + _CHUNK]]
+            found += await self._events.history(*filters)
+        return found
+
+    def forget_ended(self, kinds: frozenset[str]) -> None:
+        """Keep only histories with a task that is still open."""
+        self._known = {
+            place: records for place, records in self._known.items() if open_tasks(records, kinds)
+        }
+
+    async def _load(self, places: set[Place]) -> dict[Place, list[Recorded]]:
+        found: dict[Place, list[Recorded]] = {place: [] for place in places}
+        ordered = sorted(places)
+        for start in range(0, len(ordered), _CHUNK):
+            filters = [subjects.history(*place) for place in ordered[start : start + _CHUNK]]
+            for record in await self._events.history(*filters):
+                found[_place(record.subject)].append(record)
+        return found
+
+
+def _place(subject: str) -> Place:
+    return subjects.scope_and_ref(subject)
+
+
+def _is_token(task_id: str) -> bool:
+    try:
+        subjects.task_result("_", "_", task_id)
+    except Permanent:
+        return False
+    return True

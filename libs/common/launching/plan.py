@@ -1,0 +1,249 @@
+"""What to do so that Jobs match the log: a pure function of what was seen, called each pass.
+
+Rules: `docs/architecture.md`, launching. A task has one request and one end, so a task without an
+end needs a Job, and one with an end needs none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+
+import msgspec
+
+from libs.common.errors import cut
+from libs.common.events.tasks import FailureReason, Superseded, TaskFailed, TaskRequested
+from libs.common.launching import exits
+from libs.common.launching.launches import Attempts
+from libs.common.launching.protocol import Job, job_name
+
+EXIT_GRACE = timedelta(seconds=5)
+"""A Job that exited may have handed in a result that is still on its way to us."""
+LAUNCH_GRACE = timedelta(seconds=30)
+"""After a counted attempt: another replica may be about to launch; also the pause between two."""
+DEADLINE_GRACE = timedelta(seconds=30)
+"""A Job that keeps its own deadline ends by then and says why."""
+END_GRACE = timedelta(seconds=10)
+"""A Job whose result is in may tidy up and exit by itself."""
+UNKNOWN_GRACE = timedelta(seconds=120)
+"""How long a Job must have had no request in the log before it counts as nobody's."""
+
+
+class OpenTask(msgspec.Struct, frozen=True, kw_only=True):
+    """A task without an end; `seq` and `requested_at` are its request's place in the log."""
+
+    request: TaskRequested
+    seq: int
+    requested_at: datetime
+    message_id: str = ""
+    traceparent: str = ""
+
+    @property
+    def task_id(self) -> str:
+        return self.request.task_id
+
+    @property
+    def job_name(self) -> str:
+        return job_name(self.request.kind, self.task_id)
+
+
+class EndedTask(msgspec.Struct, frozen=True, kw_only=True):
+    """A task with an end; `wanted` is False when it was superseded and its Job is a waste."""
+
+    request: TaskRequested
+    ended_at: datetime
+    wanted: bool = True
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a plan depends on, for the kinds of one reconciler.
+
+    `ended` covers at least the tasks that still have a Job or a slot. `verdicts` says by task id
+    why it is superseded. `exited_since` and `unknown_since` say by Job name since when.
+    """
+
+    now: datetime
+    open: tuple[OpenTask, ...] = ()
+    ended: Mapping[str, EndedTask] = msgspec.field(default_factory=dict)
+    jobs: tuple[Job, ...] = ()
+    attempts: Mapping[str, Attempts] = msgspec.field(default_factory=dict)
+    verdicts: Mapping[str, str] = msgspec.field(default_factory=dict)
+    held: frozenset[str] = frozenset()
+    slots: int = 1
+    exited_since: Mapping[str, datetime] = msgspec.field(default_factory=dict)
+    unknown_since: Mapping[str, datetime] = msgspec.field(default_factory=dict)
+
+    def job_of(self, task: OpenTask) -> Job | None:
+        return next((job for job in self.jobs if job.job_name == task.job_name), None)
+
+    def just_exited(self, job: Job) -> bool:
+        return self.now - self.exited_since.get(job.job_name, self.now) < EXIT_GRACE
+
+    def just_tried(self, task: OpenTask) -> bool:
+        at = self.attempts.get(task.job_name, Attempts()).at
+        return at is not None and self.now - at < LAUNCH_GRACE
+
+
+class StartJob(msgspec.Struct, frozen=True, kw_only=True):
+    """Launch the Job of `task`; `replace` when an exited one of that name is to be forgotten."""
+
+    task: OpenTask
+    seen: Attempts
+    timeout: int
+    replace: bool = False
+
+    @property
+    def task_id(self) -> str:
+        return self.task.task_id
+
+
+class EndTask(msgspec.Struct, frozen=True, kw_only=True):
+    """Append the end of `task`, unless it has one by now."""
+
+    task: OpenTask
+    result: TaskFailed | Superseded
+
+    @property
+    def task_id(self) -> str:
+        return self.task.task_id
+
+
+class CancelJob(msgspec.Struct, frozen=True, kw_only=True):
+    """End the Job if it runs, and forget it."""
+
+    task_id: str
+    job_name: str
+    running: bool = False
+
+
+class FreeSlot(msgspec.Struct, frozen=True, kw_only=True):
+    """Give back the slot of a task that ended."""
+
+    task_id: str
+
+
+class RenewSlot(msgspec.Struct, frozen=True, kw_only=True):
+    """Keep the slot of a task whose Job runs; one that was lost is taken again where there is."""
+
+    task_id: str
+
+
+Action = StartJob | EndTask | CancelJob | FreeSlot | RenewSlot
+
+
+def plan(view: View) -> list[Action]:
+    """Actions in the order to do them: what frees slots comes before what takes them."""
+    ending: list[Action] = []
+    waiting: list[OpenTask] = []
+    for task in order(view.open):
+        result = _end_of(task, view)
+        if result:
+            ending += [EndTask(task=task, result=result), *_clear(task.task_id, view)]
+        elif _has_job(task, view):
+            ending.append(RenewSlot(task_id=task.task_id))
+        elif not view.just_tried(task):
+            waiting.append(task)
+    for task_id, ended in view.ended.items():
+        if not _may_finish(task_id, ended, view):
+            ending += _clear(task_id, view)
+    ending += _unknown(view)
+    return [*ending, *_starts(waiting, ending, view)]
+
+
+def order(tasks: Iterable[OpenTask]) -> list[OpenTask]:
+    """Who starts first: the oldest request."""
+    return sorted(tasks, key=lambda task: task.seq)
+
+
+def is_settling(view: View) -> bool:
+    """Whether a plan made a few seconds later would say more."""
+    exits_open = any(
+        (job := view.job_of(task)) is not None and job.phase == "exited" for task in view.open
+    )
+    return exits_open or any(_may_finish(task_id, end, view) for task_id, end in view.ended.items())
+
+
+def _end_of(task: OpenTask, view: View) -> TaskFailed | Superseded | None:
+    verdict = view.verdicts.get(task.task_id)
+    if verdict is not None:
+        return Superseded(task_id=task.task_id, head_sha=task.request.head_sha, by=verdict)
+    job = view.job_of(task)
+    found = _overdue(task, view) if job and job.phase == "running" else _failure(task, job, view)
+    if found is None:
+        return None
+    reason, detail = found
+    return TaskFailed(
+        task_id=task.task_id, head_sha=task.request.head_sha, reason=reason, detail=cut(detail)
+    )
+
+
+def _overdue(task: OpenTask, view: View) -> tuple[FailureReason, str] | None:
+    if view.now < task.request.expires_at + DEADLINE_GRACE:
+        return None
+    return "timeout", "the Job was still running after the task's deadline"
+
+
+def _failure(task: OpenTask, job: Job | None, view: View) -> tuple[FailureReason, str] | None:
+    """Why a task without a running Job is beyond help; None when there is hope."""
+    if job and view.just_exited(job):
+        return None
+    if job and exits.is_final(job):
+        return exits.failure_reason(job), job.reason
+    last = f"; the last Job: {job.reason}" if job else ""
+    if view.now >= task.request.expires_at:
+        return "timeout", f"no result before the task's deadline{last}"
+    attempts = view.attempts.get(task.job_name, Attempts())
+    if attempts.count >= task.request.max_launches and not view.just_tried(task):
+        reason: FailureReason = exits.failure_reason(job) if job else "launch"
+        return reason, f"no result after {attempts.count} launches{last}"
+    return None
+
+
+def _has_job(task: OpenTask, view: View) -> bool:
+    job = view.job_of(task)
+    return job is not None and (job.phase == "running" or view.just_exited(job))
+
+
+def _may_finish(task_id: str, ended: EndedTask, view: View) -> bool:
+    runs = any(job.task_id == task_id and job.phase == "running" for job in view.jobs)
+    return runs and ended.wanted and view.now - ended.ended_at < END_GRACE
+
+
+def _clear(task_id: str, view: View) -> Iterator[Action]:
+    for job in view.jobs:
+        if job.task_id == task_id:
+            yield _cancel(job)
+    if task_id in view.held:
+        yield FreeSlot(task_id=task_id)
+
+
+def _cancel(job: Job) -> CancelJob:
+    running = job.phase == "running"
+    return CancelJob(task_id=job.task_id, job_name=job.job_name, running=running)
+
+
+def _unknown(view: View) -> Iterator[Action]:
+    for job in view.jobs:
+        since = view.unknown_since.get(job.job_name)
+        if since is not None and view.now - since >= UNKNOWN_GRACE:
+            yield _cancel(job)
+
+
+def _starts(waiting: list[OpenTask], before: list[Action], view: View) -> Iterator[Action]:
+    freed = {action.task_id for action in before if isinstance(action, FreeSlot)}
+    held = view.held - freed
+    # A running Job whose slot expired takes one as well.
+    running = {action.task_id for action in before if isinstance(action, RenewSlot)}
+    free = view.slots - len(held | running)
+    for task in waiting:
+        if task.task_id not in held:
+            if free <= 0:
+                continue
+            free -= 1
+        left = int((task.request.expires_at - view.now).total_seconds())
+        yield StartJob(
+            task=task,
+            seen=view.attempts.get(task.job_name, Attempts()),
+            timeout=max(1, min(task.request.limits.timeout, left)),
+            replace=view.job_of(task) is not None,
+        )

@@ -1,0 +1,213 @@
+"""Makes Jobs match the log: every open task has one, no ended task keeps one.
+
+Runs in each service that decides tasks, on every replica: create-once ends, launches by name and
+counted attempts make a second replica harmless. Level-triggered: what was missed while down, or
+failed in one pass, is seen by the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import structlog
+
+from libs.common.clock import Clock
+from libs.common.errors import AgentError, Permanent
+from libs.common.events.envelope import Recorded
+from libs.common.events.log import EventLog
+from libs.common.events.tasks import TaskRequested
+from libs.common.launching.effects import DoorAddress, Effects, Ports, result_subject, who
+from libs.common.launching.histories import Histories, ended_tasks, open_tasks
+from libs.common.launching.launches import Launches
+from libs.common.launching.plan import Action, EndTask, OpenTask, View, is_settling, plan
+from libs.common.launching.protocol import Job, Launcher, job_name
+from libs.common.launching.slots import Slots
+from libs.common.subjects import scope_and_ref
+
+Policy = Callable[[list[OpenTask], list[Recorded]], dict[str, str]]
+"""Open tasks and the history of one merge request or issue, to task id and why it is superseded."""
+
+FULL_PASS_SECONDS = 30.0
+SETTLING_SECONDS = 2.0
+RETRY_SECONDS = 5.0
+DEBOUNCE_SECONDS = 0.1
+log = structlog.get_logger()
+
+
+@dataclass(kw_only=True)
+class Reconciler:
+    """One per service; `run` until told to stop, `wake` on every append to `task.*` and `mr.*`.
+
+    `kinds` are the tasks it is responsible for, `source` names it in the events it appends.
+    """
+
+    log: EventLog
+    launcher: Launcher
+    slots: Slots
+    launches: Launches
+    clock: Clock
+    kinds: frozenset[str]
+    source: str
+    policy: Policy
+    door: DoorAddress
+    every: float = FULL_PASS_SECONDS
+    """Seconds between full passes, jittered by a fifth."""
+
+    _woken: set[str] = field(default_factory=set, init=False)
+    _event: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _exited_since: dict[str, datetime] = field(default_factory=dict, init=False)
+    _unknown_since: dict[str, datetime] = field(default_factory=dict, init=False)
+    _settling: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self._histories = Histories(self.log)
+        ports = Ports(
+            log=self.log,
+            launcher=self.launcher,
+            slots=self.slots,
+            launches=self.launches,
+            clock=self.clock,
+        )
+        self._effects = Effects(ports, self.door, self.source)
+
+    def wake(self, subject: str) -> None:
+        """Something was appended to `subject`: look at what it belongs to soon."""
+        with contextlib.suppress(Permanent):
+            scope_and_ref(subject)
+            self._woken.add(subject)
+            self._event.set()
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Pass after pass until `stopping`; a failed pass is logged and made again."""
+        loop = asyncio.get_running_loop()
+        full_at = loop.time()
+        while not stopping.is_set():
+            full = loop.time() >= full_at
+            done = await self._guarded_pass(full=full)
+            if full:
+                full_at = loop.time() + _jittered(self.every if done else RETRY_SECONDS)
+            wait = full_at - loop.time()
+            await self._pause(stopping, min(wait, SETTLING_SECONDS) if self._settling else wait)
+
+    async def full_pass(self) -> None:
+        """Look at the whole log, then act; raises what reading raises."""
+        await self._histories.look_everywhere()
+        await self._act()
+
+    async def woken_pass(self, woken: set[str]) -> None:
+        """Look only at the open tasks known and at what these subjects belong to, then act."""
+        await self._histories.look_at(woken)
+        await self._act()
+
+    async def _guarded_pass(self, *, full: bool) -> bool:
+        woken = set(self._woken)
+        self._woken.clear()
+        self._event.clear()
+        try:
+            await (self.full_pass() if full else self.woken_pass(woken))
+        except AgentError as error:
+            log.warning("reconciling failed, it is tried again", why=str(error))
+        except Exception:
+            log.exception("reconciling failed, it is tried again")
+        else:
+            return True
+        self._woken |= woken
+        return False
+
+    async def _pause(self, stopping: asyncio.Event, seconds: float) -> None:
+        """Until somebody wakes us or `seconds` have passed; a burst of wakes is one."""
+        waits = [asyncio.create_task(event.wait()) for event in (stopping, self._event)]
+        try:
+            await asyncio.wait(waits, timeout=max(seconds, 0), return_when=asyncio.FIRST_COMPLETED)
+            if self._event.is_set() and not stopping.is_set():
+                await asyncio.wait(waits[:1], timeout=DEBOUNCE_SECONDS)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    async def _act(self) -> None:
+        view = await self._view()
+        failed: set[str] = set()
+        for action in plan(view):
+            # What follows for the same task builds on what failed.
+            if action.task_id not in failed and not await self._did(action):
+                failed.add(action.task_id)
+        self._settling = is_settling(view)
+        self._histories.forget_ended(self.kinds)
+
+    async def _did(self, action: Action) -> bool:
+        try:
+            await self._effects.do(action)
+        except AgentError as error:
+            log.warning(
+                "action failed", action=_name(action), task_id=action.task_id, why=str(error)
+            )
+        except Exception:
+            log.exception("action failed", action=_name(action), task_id=action.task_id)
+        else:
+            if isinstance(action, EndTask):
+                self.wake(result_subject(action.task))
+            return True
+        return False
+
+    async def _view(self) -> View:
+        """What there is; attempts before Jobs, so that a count is never newer than its Job."""
+        places = self._histories.by_place()
+        found = [record for records in places for record in records]
+        tasks = open_tasks(found, self.kinds)
+        attempts = {task.job_name: await self.launches.get(task.job_name) for task in tasks}
+        held = await self.slots.held()
+        jobs = [job for job in await self.launcher.jobs() if self._is_ours(job)]
+        others = {*held, *(job.task_id for job in jobs)} - {task.task_id for task in tasks}
+        found += await self._histories.of_tasks(others)
+        ended = ended_tasks(found, self.kinds)
+        requests = [record.event for record in found if isinstance(record.event, TaskRequested)]
+        known = {request.task_id: request for request in requests}
+        self._notice(jobs, known)
+        return View(
+            now=self.clock.now(),
+            open=tuple(tasks),
+            ended={task_id: end for task_id, end in ended.items() if task_id in others},
+            jobs=tuple(jobs),
+            attempts=attempts,
+            verdicts=self._verdicts(places),
+            held=frozenset(held),
+            slots=self.slots.count,
+            exited_since=self._exited_since,
+            unknown_since=self._unknown_since,
+        )
+
+    def _verdicts(self, places: list[list[Recorded]]) -> dict[str, str]:
+        verdicts: dict[str, str] = {}
+        for records in places:
+            if tasks := open_tasks(records, self.kinds):
+                verdicts |= self.policy(tasks, records)
+        return verdicts
+
+    def _notice(self, jobs: list[Job], known: dict[str, TaskRequested]) -> None:
+        """Remember since when a Job has been exited, or of a task that nobody knows."""
+        now = self.clock.now()
+        exited = {job.job_name: job for job in jobs if job.phase == "exited"}
+        for name in exited.keys() - self._exited_since.keys():
+            job = exited[name]
+            names = who(known[job.task_id]) if job.task_id in known else {"task_id": job.task_id}
+            log.info("job ended", job=name, why=job.reason, exit_code=job.exit_code, **names)
+        unknown = {job.job_name for job in jobs if job.task_id not in known}
+        self._exited_since = {name: self._exited_since.get(name, now) for name in exited}
+        self._unknown_since = {name: self._unknown_since.get(name, now) for name in unknown}
+
+    def _is_ours(self, job: Job) -> bool:
+        return any(job.job_name == job_name(kind, job.task_id) for kind in self.kinds)
+
+
+def _jittered(seconds: float) -> float:
+    return seconds * random.uniform(0.8, 1.2)  # noqa: S311  spreads load, guards nothing
+
+
+def _name(action: Action) -> str:
+    return type(action).__name__
