@@ -14,7 +14,8 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from libs.common import subjects
 from libs.common.events.envelope import NewEvent
-from libs.common.events.tasks import DiffRefs, Limits, TaskRequested
+from libs.common.events.log import EventLog
+from libs.common.events.tasks import DiffRefs, TaskRequested
 from libs.common.launching.token import mint
 from services.ingest.allowed import allowed
 from services.ingest.authentication import Keys
@@ -79,14 +80,18 @@ async def hooks(
 class Door:
     """The task door's port, and a log that holds one review task."""
 
-    def __init__(self) -> None:
+    def __init__(self, log: EventLog | None = None) -> None:
         self.clock = FakeClock()
-        self.log = MemoryLog(self.clock)
+        self.memory = MemoryLog(self.clock)
+        self.log = log or self.memory
         door = TaskDoor(secret=DOOR_SECRET, log=self.log, clock=self.clock)
         self.client = TestClient(TestServer(door.application()))
 
     def token(self, task_id: str = TASK_ID, *, secret: str = DOOR_SECRET, minutes: int = 45) -> str:
         return mint(secret, task_id, self.clock.now() + timedelta(minutes=minutes))
+
+    async def request_default(self) -> None:
+        await self.request(task(expires_in=self.clock))
 
     async def request(self, task: TaskRequested) -> None:
         await self.log.create(
@@ -114,19 +119,19 @@ class Door:
             return answer.status, await answer.json()
 
     def results(self) -> list[Any]:
-        return [e for e in self.log.events if e.subject.startswith("task.result.")]
+        return [e for e in self.memory.events if e.subject.startswith("task.result.")]
 
 
 @asynccontextmanager
 async def door() -> AsyncIterator[Door]:
     world = Door()
-    await world.request(task(expires_in=world.clock))
+    await world.request_default()
     async with world.client:
         yield world
 
 
 def task(
-    *, expires_in: FakeClock, task_id: str = TASK_ID, kind: Any = "review", max_findings: int = 200
+    *, expires_in: FakeClock, task_id: str = TASK_ID, kind: Any = "review", title: str = "Add it"
 ) -> TaskRequested:
     return TaskRequested(
         task_id=task_id,
@@ -140,7 +145,6 @@ def task(
         source_branch="thing",
         target_branch="main",
         diff_refs=DiffRefs(base_sha="b" * 40, start_sha="b" * 40, head_sha=HEAD),
-        title="Add a thing",
-        limits=Limits(max_findings=max_findings),
+        title=title,
         expires_at=expires_in.now() + timedelta(hours=1),
     )
