@@ -100,12 +100,10 @@ def _distance(span: tuple[int, int], line: int) -> int:
 
 def _named(path: str, diff: Diff) -> FileDiff | None:
     """The file, also by the ways in which models spell paths of a diff."""
-    for name in (path, path.removeprefix("./"), path.removeprefix("/"), path[2:]):
-        if name and (name != path[2:] or path[:2] in {"a/", "b/"}):
-            found = diff.file(name)
-            if found is not None:
-                return found
-    return None
+    names = [path, path.removeprefix("./"), path.removeprefix("/")]
+    if path.startswith(("a/", "b/")):
+        names.append(path[2:])
+    return next((file for name in names if (file := diff.file(name)) is not None), None)
 
 
 def _range(submitted: SubmittedFinding) -> tuple[int, int]:

@@ -22,6 +22,7 @@ from services.runner.instructions import Document
 from services.runner.scope import Scope, choose, narrow
 
 log = structlog.get_logger()
+LARGEST_DOCUMENT = 1024 * 1024
 
 
 async def changes(folder: Path, spec: TaskRequested) -> tuple[Diff, Scope]:
@@ -41,7 +42,7 @@ async def target_documents(folder: Path, scope: Scope) -> list[Document]:
     except TooLarge:
         log.warning("no instructions read", why="the target branch has too many files")
         return []
-    entries = [(entry.path, entry.mode) for entry in tree]
+    entries = [(entry.path, entry.mode) for entry in tree if entry.size <= LARGEST_DOCUMENT]
     wishes = instructions.wanted(entries, [file.path for file in scope.reviewed])
     found = []
     for wish in wishes:
