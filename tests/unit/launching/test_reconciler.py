@@ -1,0 +1,496 @@
+"""The reconciler over a log, slots and Jobs in memory: passes, wakes, repeats and crashes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from structlog.testing import capture_logs
+
+from libs.common import subjects
+from libs.common.errors import Temporary
+from libs.common.events.envelope import Recorded
+from libs.common.events.tasks import Superseded, TaskFailed, TaskRequested
+from libs.common.launching import token
+from libs.common.launching.effects import DoorAddress
+from libs.common.launching.launches import Launches
+from libs.common.launching.plan import OpenTask
+from libs.common.launching.protocol import Launch
+from libs.common.launching.reconciler import Policy, Reconciler
+from libs.common.launching.slots import Slots
+from tests.fakes.clock import FakeClock
+from tests.fakes.kv import MemoryKeyValue
+from tests.fakes.launcher import FakeLauncher
+from tests.fakes.log import MemoryLog
+from tests.unit.launching import examples
+from tests.unit.launching.examples import TRACE, name_of, request
+
+SECRET = "door secret"
+REVIEW = request(7)
+
+
+def newest_only(tasks: list[OpenTask], _records: list[Recorded]) -> dict[str, str]:
+    return {task.task_id: "newer head" for task in tasks[:-1]}
+
+
+def nothing(_tasks: list[OpenTask], _records: list[Recorded]) -> dict[str, str]:
+    return {}
+
+
+class World:
+    """What outlives a reconciler: the log, the buckets, the Jobs, the time."""
+
+    def __init__(self, slots: int = 2) -> None:
+        self.clock = FakeClock()
+        self.log = MemoryLog(self.clock)
+        self.locks = MemoryKeyValue(self.clock)
+        self.dedup = MemoryKeyValue(self.clock)
+        self.launcher = FakeLauncher()
+        self._slots = slots
+
+    def reconciler(
+        self, policy: Policy = nothing, kinds: str = "review", **ports: Any
+    ) -> Reconciler:
+        given: dict[str, Any] = {
+            "log": self.log,
+            "launcher": self.launcher,
+            "slots": Slots(ports.pop("locks", self.locks), self._slots),
+            "launches": Launches(ports.pop("dedup", self.dedup)),
+        }
+        return Reconciler(
+            **(given | ports),
+            clock=self.clock,
+            kinds=frozenset({kinds}),
+            source="reviewer",
+            policy=policy,
+            door=DoorAddress(url="http://127.0.0.1:8001/", secret=SECRET),
+            every=1000,
+        )
+
+    async def settle(self, policy: Policy = nothing, seconds: float = 200) -> None:
+        """Fresh reconcilers, as after restarts, pass after pass over `seconds`."""
+        for _ in range(int(seconds // 20)):
+            reconciler = self.reconciler(policy)
+            await reconciler.full_pass()
+            self.clock.advance(20)
+            await reconciler.full_pass()
+
+    def results(self) -> list[object]:
+        return [
+            record.event for record in self.log.events if record.subject.startswith("task.result.")
+        ]
+
+    def running(self) -> list[str]:
+        return [job.task_id for job in self.launcher.running.values() if job.phase == "running"]
+
+    async def held(self) -> list[str]:
+        return sorted(await Slots(self.locks, 9).held())
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+async def test_open_task_gets_its_job_with_a_token_for_it_and_the_trace(world: World):
+    await examples.requested(world.log, REVIEW)
+    await world.reconciler().full_pass()
+    expiry = REVIEW.expires_at + timedelta(minutes=15)
+    assert world.launcher.orders == [
+        Launch(
+            job_name=name_of(REVIEW),
+            task_id=REVIEW.task_id,
+            kind="review",
+            task_url=f"http://127.0.0.1:8001/tasks/{REVIEW.task_id}",
+            task_token=token.mint(SECRET, REVIEW.task_id, expiry),
+            timeout=600,
+            traceparent=TRACE,
+        )
+    ]
+    assert token.verify(SECRET, REVIEW.task_id, world.launcher.orders[0].task_token, expiry)
+    assert await world.held() == [REVIEW.task_id]
+
+
+async def test_passing_again_changes_nothing(world: World):
+    await examples.requested(world.log, REVIEW)
+    reconciler = world.reconciler()
+    for _ in range(3):
+        await reconciler.full_pass()
+    await world.reconciler().full_pass()
+    assert len(world.launcher.orders) == 1
+
+
+async def test_tasks_of_other_kinds_their_jobs_and_slots_are_left_alone(world: World):
+    coding = request(8, "coding")
+    await examples.requested(world.log, coding)
+    await world.reconciler(kinds="coding").full_pass()
+    await examples.ended(world.log, coding)
+    await world.reconciler().full_pass()
+    assert world.running() == [coding.task_id]
+    assert await world.held() == [coding.task_id]
+
+
+async def test_no_more_jobs_than_slots_over_all_services(world: World):
+    for wanted in (request(1, "coding"), request(2), request(3)):
+        await examples.requested(world.log, wanted)
+    await world.reconciler(kinds="coding").full_pass()
+    await world.reconciler().full_pass()
+    assert world.running() == [request(1, "coding").task_id, request(2).task_id]
+
+
+async def test_next_task_starts_when_one_ended_and_its_job_exited(world: World):
+    first, second = request(1), request(2)
+    world = World(slots=1)
+    for wanted in (first, second):
+        await examples.requested(world.log, wanted)
+    reconciler = world.reconciler()
+    await reconciler.full_pass()
+    await examples.ended(world.log, first)
+    world.launcher.exit(name_of(first), exit_code=0)
+    await reconciler.woken_pass({subjects.task_result("42", "1", first.task_id)})
+    assert world.running() == [second.task_id]
+    assert list(world.launcher.running) == [name_of(second)]
+    assert await world.held() == [second.task_id]
+
+
+async def test_woken_pass_sees_a_new_request_and_no_other(world: World):
+    reconciler = world.reconciler()
+    await reconciler.full_pass()
+    await examples.requested(world.log, request(1))
+    await examples.requested(world.log, request(2))
+    await reconciler.woken_pass({subjects.task_requested("42", "1", request(1).task_id)})
+    assert world.running() == [request(1).task_id]
+
+
+async def test_superseded_task_ends_and_its_job_is_cancelled(world: World):
+    older, newer = REVIEW, _again(REVIEW)
+    await examples.requested(world.log, older)
+    reconciler = world.reconciler(newest_only)
+    await reconciler.full_pass()
+    await examples.requested(world.log, newer)
+    await reconciler.woken_pass({subjects.task_requested("42", "7", newer.task_id)})
+    assert world.results() == [
+        Superseded(task_id=older.task_id, head_sha=older.head_sha, by="newer head")
+    ]
+    assert world.running() == [newer.task_id]
+    assert await world.held() == [newer.task_id]
+
+
+async def test_policy_sees_each_merge_request_on_its_own_with_its_whole_history(world: World):
+    seen: list[tuple[list[str], list[str]]] = []
+
+    def policy(tasks: list[OpenTask], records: list[Recorded]) -> dict[str, str]:
+        nouns = [record.subject.split(".")[0] for record in records]
+        seen.append(([task.task_id for task in tasks], nouns))
+        return {}
+
+    for iid in (1, 2):
+        await examples.opened(world.log, iid)
+        await examples.requested(world.log, request(iid))
+    await world.reconciler(policy).full_pass()
+    assert sorted(seen) == [([request(iid).task_id], ["mr", "task"]) for iid in (1, 2)]
+
+
+async def test_fact_about_a_merge_request_with_an_open_task_is_read_again(world: World):
+    await examples.requested(world.log, REVIEW)
+    closed = [False]
+
+    def policy(tasks: list[OpenTask], records: list[Recorded]) -> dict[str, str]:
+        closed[0] = any(record.subject.startswith("mr.") for record in records)
+        return {task.task_id: "closed" for task in tasks if closed[0]}
+
+    reconciler = world.reconciler(policy)
+    await reconciler.full_pass()
+    await examples.opened(world.log)
+    await reconciler.woken_pass({subjects.mr_opened(42, 7, "a" * 40)})
+    assert len(world.results()) == 1
+    assert world.running() == []
+
+
+async def test_end_follows_from_the_request_and_carries_its_trace(world: World):
+    await examples.requested(world.log, request(7, expires_in=-1))
+    await world.reconciler().full_pass()
+    end = world.log.events[-1]
+    assert (end.message_id, end.source) == (f"{REVIEW.task_id}-result", "reviewer")
+    assert (end.causation_id, end.traceparent) == (REVIEW.task_id, TRACE)
+    assert isinstance(end.event, TaskFailed)
+    assert end.event.reason == "timeout"
+
+
+async def test_job_that_keeps_crashing_is_launched_as_often_as_allowed_then_failed(world: World):
+    await examples.requested(world.log, REVIEW)
+    reconciler = world.reconciler()
+    for _ in range(20):
+        await reconciler.full_pass()
+        for name in list(world.launcher.running):
+            world.launcher.exit(name, "run failed", 70)
+        world.clock.advance(20)
+    assert len(world.launcher.orders) == REVIEW.max_launches
+    detail = "no result after 2 launches; the last Job: run failed"
+    assert world.results() == [
+        TaskFailed(
+            task_id=REVIEW.task_id, head_sha=REVIEW.head_sha, reason="internal", detail=detail
+        )
+    ]
+    assert (world.launcher.running, await world.held()) == ({}, [])
+
+
+async def test_result_that_came_just_in_time_stops_the_relaunch(world: World):
+    await examples.requested(world.log, REVIEW)
+    reconciler = world.reconciler()
+    await reconciler.full_pass()
+    world.launcher.exit(name_of(REVIEW))
+    await reconciler.full_pass()
+    world.clock.advance(60)
+    # Nobody woke the reconciler, which still believes the task to be open.
+    await examples.ended(world.log, REVIEW)
+    await reconciler.woken_pass(set())
+    assert len(world.launcher.orders) == 1
+
+
+async def test_result_of_others_counts_when_ours_comes_second(world: World):
+    late = request(7, expires_in=10)
+    await examples.requested(world.log, late)
+    reconciler = world.reconciler()
+    await reconciler.full_pass()
+    world.clock.advance(100)
+    await examples.ended(world.log, late)
+    await reconciler.woken_pass(set())
+    await reconciler.full_pass()
+    assert world.results() == [examples.done(late)]
+    assert world.running() == []
+
+
+async def test_launcher_that_is_away_costs_the_task_no_launch(world: World):
+    await examples.requested(world.log, REVIEW)
+    reconciler = world.reconciler()
+    for _ in range(REVIEW.max_launches + 1):
+        await world.reconciler(launcher=_AwayLauncher()).full_pass()
+    await reconciler.full_pass()
+    assert (await Launches(world.dedup).get(name_of(REVIEW))).count == 1
+    assert world.running() == [REVIEW.task_id]
+
+
+class _AwayLauncher(FakeLauncher):
+    async def launch(self, order: Launch) -> None:
+        raise Temporary(f"cannot launch {order.job_name}")
+
+
+async def test_one_task_that_cannot_be_helped_does_not_stop_the_others(world: World):
+    class Picky(FakeLauncher):
+        async def launch(self, order: Launch) -> None:
+            if order.task_id == request(1).task_id:
+                raise ValueError("a bug")
+            await super().launch(order)
+
+    world.launcher = Picky()
+    for iid in (1, 2):
+        await examples.requested(world.log, request(iid))
+    with capture_logs() as lines:
+        await world.reconciler().full_pass()
+    assert world.running() == [request(2).task_id]
+    assert [line["task_id"] for line in lines if line["log_level"] == "error"] == [
+        request(1).task_id
+    ]
+
+
+async def test_replicas_side_by_side_launch_once(world: World):
+    for iid in (1, 2, 3):
+        await examples.requested(world.log, request(iid))
+    await asyncio.gather(*(world.reconciler().full_pass() for _ in range(4)))
+    assert len(world.launcher.orders) == 2
+    assert len(await world.held()) == 2
+
+
+async def test_job_nobody_asked_for_is_cancelled_after_a_while(world: World):
+    await examples.requested(world.log, REVIEW)
+    await world.reconciler().full_pass()
+    world.log.events.clear()
+    reconciler = world.reconciler()
+    await reconciler.full_pass()
+    assert world.running() == [REVIEW.task_id]
+    world.clock.advance(120)
+    await reconciler.full_pass()
+    assert world.running() == []
+
+
+async def test_progress_is_told_in_three_lines(world: World):
+    last = request(7, expires_in=50)
+    await examples.requested(world.log, last)
+    reconciler = world.reconciler()
+    with capture_logs() as lines:
+        await reconciler.full_pass()
+        world.launcher.exit(name_of(last), "run failed", 70)
+        await reconciler.full_pass()
+        world.clock.advance(60)
+        await reconciler.full_pass()
+    names = {"task_id": last.task_id, "project_id": 42, "iid": 7}
+    assert [line["event"] for line in lines] == ["job started", "job ended", "task ended"]
+    assert all(line.items() >= names.items() for line in lines)
+    assert SECRET not in str(lines)
+
+
+def _with(wanted: TaskRequested, **changed: Any) -> TaskRequested:
+    return msgspec.structs.replace(wanted, **changed)
+
+
+def _again(wanted: TaskRequested) -> TaskRequested:
+    return _with(wanted, task_id=f"{wanted.task_id}-n99")
+
+
+class Killed(BaseException):
+    """The process is gone, in the middle of what it did."""
+
+
+class Mortal:
+    """Passes every call on to a port and kills the process at one write, before or after it."""
+
+    WRITES = frozenset({"create", "update", "delete", "append", "launch", "cancel"})
+
+    def __init__(self, port: object, life: dict[str, int], *, after: bool) -> None:
+        self._port, self._life, self._after = port, life, after
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._port, name)
+        return self._mortal(call) if name in self.WRITES else call
+
+    def _mortal(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        async def called(*args: Any, **given: Any) -> Any:
+            self._life["left"] -= 1
+            if self._life["left"] == 0 and not self._after:
+                raise Killed
+            answer = await call(*args, **given)
+            if self._life["left"] == 0:
+                raise Killed
+            return answer
+
+        return called
+
+
+async def _eventful(world: World) -> None:
+    """One task to launch, one superseded with a running Job, one crashed, one expired."""
+    # An attempt counts even when it was cut off, so one more than the crash takes must be allowed.
+    old, crashed, expired = (
+        request(1),
+        _with(request(2), max_launches=3),
+        request(3, expires_in=100),
+    )
+    for wanted in (old, crashed):
+        await examples.requested(world.log, wanted)
+    reconciler = world.reconciler(newest_only)
+    await reconciler.full_pass()
+    world.launcher.exit(name_of(crashed), "run failed", 70)
+    await examples.requested(world.log, expired)
+    await examples.requested(world.log, _again(old))
+    world.clock.advance(200)
+
+
+async def _killed_at(write: int, *, after: bool) -> tuple[World, bool]:
+    world = World(slots=2)
+    await _eventful(world)
+    life = {"left": write}
+    ports = {
+        name: Mortal(getattr(world, name), life, after=after)
+        for name in ("log", "locks", "dedup", "launcher")
+    }
+    doomed = world.reconciler(newest_only, **ports)
+    try:
+        await doomed.full_pass()
+        world.clock.advance(10)
+        await doomed.full_pass()
+    except Killed:
+        return world, True
+    return world, False
+
+
+async def _end_state(world: World) -> tuple[object, ...]:
+    await world.settle(newest_only)
+    # Two replicas may end two tasks in either order; what counts is what each end says.
+    ends = sorted(repr(result) for result in world.results())
+    return ends, sorted(world.running()), sorted(world.launcher.running), await world.held()
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_killed_at_any_write_the_next_process_comes_to_the_same_end(*, after: bool):
+    expected = await _end_state((await _killed_at(0, after=after))[0])
+    deaths = 0
+    for write in range(1, 40):
+        world, killed = await _killed_at(write, after=after)
+        deaths += killed
+        assert await _end_state(world) == expected, f"killed at write {write}"
+    assert 8 < deaths < 39
+
+
+async def test_the_expected_end_of_that_story_is_the_right_one():
+    world, _ = await _killed_at(0, after=False)
+    ends, running, jobs, held = await _end_state(world)
+    wanted = sorted([request(2).task_id, _again(request(1)).task_id])
+    assert (running, held, len(jobs)) == (wanted, wanted, 2)
+    assert len(ends) == 2
+
+
+@asynccontextmanager
+async def looping(reconciler: Reconciler) -> AsyncIterator[None]:
+    stopping = asyncio.Event()
+    loop = asyncio.create_task(reconciler.run(stopping))
+    yield
+    stopping.set()
+    async with asyncio.timeout(5):
+        await loop
+
+
+async def until(condition: Callable[[], object], what: str) -> None:
+    try:
+        async with asyncio.timeout(10):
+            while not condition():  # noqa: ASYNC110  any state of any fake, none of which signals
+                await asyncio.sleep(0)
+    except TimeoutError:
+        pytest.fail(f"it did not happen: {what}")
+
+
+async def test_running_loop_starts_what_was_open_and_what_it_is_woken_for(world: World):
+    await examples.requested(world.log, request(1))
+    reconciler = world.reconciler()
+    async with looping(reconciler):
+        await until(lambda: len(world.running()) == 1, "the first Job started")
+        await examples.requested(world.log, request(2))
+        reconciler.wake(subjects.task_requested("42", "2", request(2).task_id))
+        await until(lambda: len(world.running()) == 2, "the second Job started")
+
+
+async def test_running_loop_survives_a_log_that_is_away_and_a_bug(world: World):
+    wanted = request(1)
+
+    def policy(tasks: list[OpenTask], _records: list[Recorded]) -> dict[str, str]:
+        if world.log.events[-1].subject.startswith("mr."):
+            raise ValueError("a bug")
+        return nothing(tasks, [])
+
+    reconciler = world.reconciler(policy)
+    async with looping(reconciler):
+        await examples.requested(world.log, wanted)
+        await until(lambda: not world.log.fail_next, "the first pass")
+        world.log.fail_next = [Temporary("nats is away")]
+        reconciler.wake(subjects.task_requested("42", "1", wanted.task_id))
+        await until(lambda: not world.log.fail_next, "the log was asked while away")
+        await examples.opened(world.log, 1)
+        reconciler.wake(subjects.mr_opened(42, 1, "a" * 40))
+        await asyncio.sleep(0)
+        await examples.requested(world.log, request(2))
+        reconciler.wake(subjects.task_requested("42", "2", request(2).task_id))
+        await until(lambda: len(world.running()) == 2, "both Jobs run")
+
+
+async def test_strange_subjects_are_no_reason_to_stop(world: World):
+    reconciler = world.reconciler()
+    async with looping(reconciler):
+        for subject in ("nonsense", "", "retry.reviewer.x", "a.b.c.d.e.f.g"):
+            reconciler.wake(subject)
+        await examples.requested(world.log, REVIEW)
+        reconciler.wake(subjects.task_requested("42", "7", REVIEW.task_id))
+        await until(world.running, "the Job started")
