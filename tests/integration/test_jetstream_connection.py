@@ -140,12 +140,12 @@ async def test_a_restart_on_the_same_store_keeps_every_event(own_nats_server: Na
 
 
 async def test_a_server_left_behind_by_a_killed_parent_is_ended_first(tmp_path: Path) -> None:
-    async with running_nats(tmp_path / "nats") as orphan:
-        async with running_nats(tmp_path / "nats") as server:
-            async with asyncio.timeout(5):
-                await orphan.exited()
-            assert server.pid
-            assert server.port != orphan.port
+    store = tmp_path / "nats"
+    async with running_nats(store) as orphan, running_nats(store) as server:
+        async with asyncio.timeout(5):
+            await orphan.exited()
+        assert server.pid
+        assert server.port != orphan.port
 
 
 async def test_a_taken_port_is_said(nats_server: NatsServer, tmp_path: Path) -> None:
@@ -190,5 +190,5 @@ async def test_what_cannot_be_changed_is_refused_in_words(bare_connection: Conne
     memory = {"name": "EVENTS", "subjects": ["mr.>"], "storage": "memory"}
     await bare_connection.api("STREAM.CREATE.EVENTS", memory)
     wanted = Topology(streams=(Stream(name="EVENTS", subjects=("mr.>",)),), durables=())
-    with pytest.raises(Permanent, match="cannot update the stream EVENTS .*storage: 'memory'"):
+    with pytest.raises(Permanent, match=r"cannot update the stream EVENTS .*storage: 'memory'"):
         await apply(bare_connection, wanted, replicas=1)

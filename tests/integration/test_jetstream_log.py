@@ -4,6 +4,8 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from typing import Self
 
 import pytest
 
@@ -30,7 +32,7 @@ class ForgetfulProxy:
         self._port = port
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def __aenter__(self) -> ForgetfulProxy:
+    async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.url = f"nats://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
@@ -83,8 +85,12 @@ async def proxy(connection: Connection, nats_server: NatsServer) -> AsyncIterato
         yield proxy
 
 
+def far_away(url: str) -> AbstractAsyncContextManager[Connection]:
+    return connected(url, name="far", on_closed=never_closed, answer_within=0.5)
+
+
 async def test_a_create_whose_answer_was_lost_is_known_as_ours(proxy: ForgetfulProxy) -> None:
-    async with connected(proxy.url, name="far", on_closed=never_closed) as far:
+    async with far_away(proxy.url) as far:
         log = JetStreamLog(far)
         await log.last("task.result.42.7.t1")
         proxy.swallow = True
@@ -98,7 +104,7 @@ async def test_a_create_that_lost_its_answer_and_the_race_is_known_as_theirs(
     proxy: ForgetfulProxy, event_log: JetStreamLog
 ) -> None:
     await event_log.create(result("t1", "theirs"))
-    async with connected(proxy.url, name="far", on_closed=never_closed) as far:
+    async with far_away(proxy.url) as far:
         log = JetStreamLog(far)
         await log.last("task.result.42.7.t1")
         proxy.swallow = True
@@ -109,7 +115,7 @@ async def test_a_create_that_lost_its_answer_and_the_race_is_known_as_theirs(
 async def test_an_append_without_an_answer_is_temporary_and_its_retry_a_duplicate(
     proxy: ForgetfulProxy,
 ) -> None:
-    async with connected(proxy.url, name="far", on_closed=never_closed) as far:
+    async with far_away(proxy.url) as far:
         log = JetStreamLog(far)
         await log.last("mr.opened.1.2.x")
         proxy.swallow = True
@@ -142,6 +148,9 @@ async def test_without_the_stream_the_answer_names_the_topology(
     assert caught.value.peer == "nats"
     with pytest.raises(Temporary, match="topology"):
         await log.history("mr.>")
+    for reading in (log.last("mr.opened.1.2.x"), log.subjects("mr.>"), log.fill()):
+        with pytest.raises(Temporary, match="topology"):
+            await reading
 
 
 async def test_an_unreadable_event_is_left_out_of_history_only(

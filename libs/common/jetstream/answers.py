@@ -18,6 +18,8 @@ WRONG_LAST_SEQUENCE = (10071, 10164)
 NO_MESSAGE = 10037
 NO_STREAM = 10059
 NO_CONSUMER = 10014
+_WILL_PASS = (408, 429, 503)
+"""Not 500: that is what a change of a stream is refused with."""
 _STORE_FAILED = 10077
 """Sent with 503 when discard=new refuses, so it must not be taken for an outage."""
 
@@ -55,7 +57,7 @@ def _refusal(error: dict[str, Any]) -> AgentError:
     words = str(error.get("description", "no reason given"))
     if number == _STORE_FAILED and "maximum" in words:
         return away(f"The log is full ({cut(words)}): raise its max_bytes or wait for max_age")
-    if code >= 500:
+    if code in _WILL_PASS:
         return away(f"JetStream is not ready: {cut(words)} ({number})")
     return Refused(code, number, words)
 

@@ -21,7 +21,14 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from libs.common.errors import Permanent, cut
-from libs.common.jetstream.answers import away, read_answer, translated
+from libs.common.jetstream.answers import (
+    NO_STREAM,
+    WRONG_LAST_SEQUENCE,
+    Refused,
+    away,
+    read_answer,
+    translated,
+)
 
 TIMEOUT = 5.0
 HEADROOM = 16 * 1024
@@ -54,10 +61,12 @@ class Connection:
 
     Publishing during an outage fails at once: nothing is kept in the client to surprise anybody
     later, the caller's retry (same message id) is the only one. Raises `Temporary` (peer `nats`).
+    `patience` is how many seconds an answer may take.
     """
 
-    def __init__(self, client: Client, name: str) -> None:
+    def __init__(self, client: Client, name: str, patience: float = TIMEOUT) -> None:
         self.name = name
+        self.patience = patience
         self._client = client
         self._next_reconnect = asyncio.Event()
 
@@ -80,12 +89,11 @@ class Connection:
         body: bytes = b"",
         *,
         headers: Mapping[str, str] | None = None,
-        timeout: float = TIMEOUT,  # noqa: ASYNC109  # the client cleans up after its own time-out
     ) -> Msg:
         self._guard(body, headers)
         with translated(f"asking {cut(subject)}"):
             return await self._client.request(
-                subject, body, timeout=timeout, headers=dict(headers) if headers else None
+                subject, body, timeout=self.patience, headers=dict(headers) if headers else None
             )
 
     async def api(self, call: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -93,13 +101,30 @@ class Connection:
         asked = msgspec.json.encode(body) if body is not None else b""
         return read_answer((await self.request(f"$JS.API.{call}", asked)).data)
 
+    async def read(self, call: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """One reading call; a stream that is not there (yet) is `Temporary`."""
+        try:
+            return await self.api(call, body)
+        except Refused as error:
+            if error.number == NO_STREAM:
+                raise away(f"{error}; was `gca topology apply` run?") from error
+            raise
+
     async def publish(
         self, subject: str, body: bytes, *, headers: Mapping[str, str] | None = None
     ) -> Ack:
-        """Store a message; returns when it is on disk. Raises `Refused`, `Temporary`."""
-        answer = read_answer((await self.request(subject, body, headers=headers)).data)
+        """Store a message; returns when it is on disk.
+
+        Raises `Refused` when the sequence that the headers expect is not the last, and
+        `Temporary` for any other refusal: it is about the stream, not about the message.
+        """
+        reply = await self.request(subject, body, headers=headers)
         try:
-            return msgspec.convert(answer, Ack)
+            return msgspec.convert(read_answer(reply.data), Ack)
+        except Refused as error:
+            if error.number in WRONG_LAST_SEQUENCE:
+                raise
+            raise away(str(error)) from error
         except msgspec.ValidationError as error:
             raise away(f"NATS acknowledged {cut(subject)} in a way we cannot read") from error
 
@@ -186,8 +211,11 @@ async def connected(
     on_closed: Callable[[], None],
     credentials: Path | None = None,
     patience: float | None = 60.0,
+    answer_within: float = TIMEOUT,
 ) -> AsyncIterator[Connection]:
     """A connection for the life of a process; raises `Temporary` after `patience` seconds.
+
+    Later, each request has `answer_within` seconds.
 
     `on_closed` is called when the client has closed for good (nats-py does that on most errors
     the server sends): the process must end then, so that it is started anew.
@@ -205,7 +233,7 @@ async def connected(
     except BaseException:
         await _leave(client, callbacks)
         raise
-    connection = callbacks.connection = Connection(client, name)
+    connection = callbacks.connection = Connection(client, name, answer_within)
     _log.info("connected to NATS", url=where, name=name)
     try:
         yield connection

@@ -11,7 +11,7 @@ import re
 
 from libs.common.errors import Permanent
 from libs.common.jetstream import reading
-from libs.common.jetstream.answers import WRONG_LAST_SEQUENCE, Refused
+from libs.common.jetstream.answers import Refused
 from libs.common.jetstream.connection import Connection
 from libs.common.jetstream.reading import Stored
 from libs.common.kv import Entry
@@ -79,10 +79,8 @@ class JetStreamKeyValue:
             headers["Nats-Expected-Last-Subject-Sequence"] = str(revision)
         try:
             ack = await self._connection.publish(self._subject(key), value, headers=headers)
-        except Refused as error:
-            if error.number in WRONG_LAST_SEQUENCE:
-                return None
-            raise
+        except Refused:
+            return None
         return ack.seq
 
     def _subject(self, key: str) -> str:

@@ -13,7 +13,7 @@ from libs.common.errors import Permanent, Temporary
 from libs.common.events.envelope import NewEvent, Recorded
 from libs.common.events.log import Appended, Created
 from libs.common.jetstream import reading
-from libs.common.jetstream.answers import WRONG_LAST_SEQUENCE, Refused, away
+from libs.common.jetstream.answers import Refused, away
 from libs.common.jetstream.artifacts import Artifacts
 from libs.common.jetstream.connection import Connection
 from libs.common.jetstream.packing import pack, unpack
@@ -69,7 +69,7 @@ class JetStreamLog:
 
     async def fill(self) -> float:
         """Share of the stream's max_bytes that is used, 0 to 1; 0 when it has no limit."""
-        answer = await self._connection.api(f"STREAM.INFO.{self._stream}")
+        answer = await self._connection.read(f"STREAM.INFO.{self._stream}")
         limit = int(answer["config"].get("max_bytes", -1))
         return int(answer["state"]["bytes"]) / limit if limit > 0 else 0.0
 
@@ -85,9 +85,8 @@ class JetStreamLog:
             ack = await self._connection.publish(new.subject, body, headers=headers)
         except Temporary as error:
             return error
-        except Refused as error:
-            if error.number not in WRONG_LAST_SEQUENCE:
-                raise
+        except Refused:
+            pass  # somebody was first; who that was is read next
         else:
             if ack.duplicate:
                 return Permanent(f"message id {new.message_id} is already used on another subject")

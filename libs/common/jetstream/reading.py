@@ -18,7 +18,7 @@ import msgspec
 from nats.aio.msg import Msg
 
 from libs.common.jetstream.answers import NO_MESSAGE, Refused, away
-from libs.common.jetstream.connection import TIMEOUT, Connection
+from libs.common.jetstream.connection import Connection
 
 SUBJECTS_AT_ONCE = 500
 """Exact subjects asked for in one request; the server answers at most 1,024 per request."""
@@ -44,7 +44,7 @@ class TooMany(Exception):
 async def last(connection: Connection, stream: str, subject: str) -> Stored | None:
     """The newest message of one subject, from the stream's leader, so never a stale one."""
     try:
-        answer = await connection.api(f"STREAM.MSG.GET.{stream}", {"last_by_subj": subject})
+        answer = await connection.read(f"STREAM.MSG.GET.{stream}", {"last_by_subj": subject})
     except Refused as error:
         if error.number == NO_MESSAGE:
             return None
@@ -80,7 +80,7 @@ async def subjects(connection: Connection, stream: str, filters: Sequence[str]) 
         offset = 0
         while True:
             asked = {"subjects_filter": wanted, "offset": offset}
-            answer = await connection.api(f"STREAM.INFO.{stream}", asked)
+            answer = await connection.read(f"STREAM.INFO.{stream}", asked)
             some = answer["state"].get("subjects") or {}
             names.update(some)
             offset += len(some)
@@ -116,7 +116,7 @@ async def _page(connection: Connection, stream: str, request: Mapping[str, Any])
         )
         while True:
             # The time-out is for silence, not for the whole: large pages take their time.
-            async with asyncio.timeout(TIMEOUT):
+            async with asyncio.timeout(connection.patience):
                 found.append(await replies.get())
             status = (found[-1].headers or {}).get("Status")
             if status is not None:

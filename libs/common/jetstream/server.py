@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -42,11 +43,16 @@ def binary() -> Path:
     return Path(found)
 
 
+def server_name(store: Path) -> str:
+    """Tells the server on this store from any other that may answer at the port."""
+    return f"gca-{hashlib.sha256(str(store).encode()).hexdigest()[:12]}"
+
+
 def configuration(store: Path, port: int, token: str = "") -> str:
     """The server's configuration: loopback only, and every PubAck is on disk first."""
     options: dict[str, object] = {
         "listen": f"127.0.0.1:{port}",
-        "server_name": "gca",
+        "server_name": server_name(store),
         "max_payload": MAX_PAYLOAD,
         "pid_file": str(store / "nats-server.pid"),
         "log_file": str(store / "nats-server.log"),
@@ -134,7 +140,7 @@ class NatsServer:
         return self.store, self.port, self._token
 
     async def _answers(self, process: asyncio.subprocess.Process) -> None:
-        while not await _greets(self.port):
+        while not await _greets(self.port, server_name(self.store)):
             if process.returncode is not None:
                 raise ServerError(f"nats-server ended at once: {await self._last_words()}")
             await asyncio.sleep(0.02)
@@ -165,13 +171,14 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def _greets(port: int) -> bool:
+async def _greets(port: int, name: str) -> bool:
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:
         return False
     try:
-        return (await reader.readline()).startswith(b"INFO ")
+        greeting = await reader.readline()
+        return greeting.startswith(b"INFO ") and f'"{name}"'.encode() in greeting
     except OSError:
         return False
     finally:
