@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import requests
 from gitlab._backends.requests_backend import RequestsBackend, RequestsResponse
 from gitlab.exceptions import GitlabError as VendorError
@@ -19,16 +20,21 @@ from libs.common.gitlab.clone_url import same_origin
 from libs.common.gitlab.errors import TOKEN_DELAY, GitLabError, TimedOut, Unavailable, refusal
 from libs.common.gitlab.server import Server
 
+
+class StrangeAnswer(Exception):
+    """JSON of another shape than this call gives, or no JSON at all."""
+
+
 CAUGHT = (
     VendorError,
     requests.RequestException,
     OSError,
-    ValueError,
-    LookupError,
-    TypeError,
+    UnicodeError,
     RecursionError,
+    msgspec.ValidationError,
+    StrangeAnswer,
 )
-"""All that the vendor libraries raise on strange answers; `translated` knows each."""
+"""All that comes of strange answers; `translated` knows each. Our own mistakes pass through."""
 
 
 class GuardedBackend(RequestsBackend):
@@ -54,8 +60,8 @@ class GuardedBackend(RequestsBackend):
         if 200 <= answer.status_code < 300:
             return answer
         headers = {name.lower(): value for name, value in answer.headers.items()}
-        setting = server.token_setting
-        raise refusal(answer.status_code, headers, answer.content, setting=setting, now=self._now())
+        body, now = answer.content, self._now()
+        raise refusal(answer.status_code, headers, body, server=server, now=now)
 
 
 def translated(error: Exception, *, write: bool, server: Server) -> GitLabError:

@@ -10,7 +10,7 @@ import asyncio
 import functools
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any, Self, TypeVar
@@ -18,7 +18,7 @@ from typing import Any, Self, TypeVar
 import gitlab
 import requests
 
-from libs.common.gitlab.backend import CAUGHT, GuardedBackend, translated
+from libs.common.gitlab.backend import CAUGHT, GuardedBackend, StrangeAnswer, translated
 from libs.common.gitlab.errors import GitLabError, Invalid, TimedOut, Unavailable
 from libs.common.gitlab.models import (
     Commit,
@@ -207,8 +207,11 @@ def _mr(project_id: int, iid: int, rest: str = "") -> str:
 
 def _pages(vendor: gitlab.Gitlab, path: str) -> list[Any]:
     """Every entry of every page; a page may be short though more follow."""
-    entries: Iterator[Any] = iter(vendor.http_list(path, iterator=True, per_page=PER_PAGE))
-    found = list(islice(entries, MOST_ENTRIES + 1))
+    try:
+        entries = vendor.http_list(path, iterator=True, per_page=PER_PAGE)
+        found = list(islice(entries, MOST_ENTRIES + 1))
+    except (LookupError, TypeError):
+        raise StrangeAnswer("not a list") from None
     if len(found) > MOST_ENTRIES:
         raise Invalid(f"GitLab lists more than {MOST_ENTRIES} entries; that is too many for us")
     return found
@@ -221,7 +224,7 @@ def _write(vendor: gitlab.Gitlab, verb: str, path: str, content: dict[str, Any])
 
 def _json(answer: Any) -> Any:
     if isinstance(answer, requests.Response):
-        raise TypeError("not JSON")  # translated to Unavailable: a proxy's page, for one
+        raise StrangeAnswer("not JSON")  # a proxy's page, for one
     return answer
 
 

@@ -12,6 +12,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from libs.common.errors import AgentError, Permanent, Temporary, cut
+from libs.common.git.errors import scrub
+from libs.common.gitlab.server import Server
 
 LONGEST_DELAY = 300.0
 """Seconds; no header makes us wait longer before we look again."""
@@ -79,7 +81,7 @@ class Unauthorized(_Away):
 
 
 def refusal(
-    status: int, headers: Mapping[str, str], body: bytes, *, setting: str, now: float
+    status: int, headers: Mapping[str, str], body: bytes, *, server: Server, now: float
 ) -> GitLabError:
     """The error for an answer that is not 2xx. Pure; header names in lower case.
 
@@ -87,11 +89,15 @@ def refusal(
     throttle, and says nothing about the merge request.
     """
     said = _message(body)
+    if said is not None:
+        said = scrub(said, [server.token])
     text = cut(f"GitLab answered {status}: {said or 'no reason given'}")
     if status == 429:
         return RateLimited(text, delay=rate_limit_delay(headers, now), status=status)
     if status == 401 or (status == 403 and "scope" in (said or "")):
-        reason = cut(f"GitLab refused the token of {setting}: {said or 'unauthorized'}")
+        reason = cut(
+            f"GitLab refused the token of {server.token_setting}: {said or 'unauthorized'}"
+        )
         return Unauthorized(reason, delay=TOKEN_DELAY, status=status)
     if 300 <= status < 400:
         text = f"GitLab answered {status}, a redirect, which is not followed; check GITLAB_URL"
