@@ -39,7 +39,7 @@ from services.ops.show import Screen
 from services.ops.simulated import Simulated, running_simulators
 from services.ops.watching import watch_log, watch_runners
 
-SERVICES = ("ingest", "reviewer")
+SERVICES = ("ingest", "reviewer", "publisher")
 ANY_HOST = "0.0.0.0"  # noqa: S104  # a GitLab elsewhere must reach the webhook
 DEFAULT_HEALTH = {"ingest": 8081, "reviewer": 8082, "publisher": 8084}
 

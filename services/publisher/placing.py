@@ -1,0 +1,108 @@
+"""Puts findings on their lines: drafts and one bulk publish, or discussions one by one.
+
+Called by `reviews` under the merge request's lease. A finding that GitLab does not place falls
+back from several lines to one line, to the file, to the summary: never lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+import structlog
+
+from libs.common.events.tasks import DiffRefs, TaskRequested
+from libs.common.gitlab.errors import Forbidden, Invalid, NotFound
+from libs.common.gitlab.positions import file_position_json, position_json
+from services.publisher.fingerprints import Named
+from services.publisher.ports import Ports, PositionJson
+from services.publisher.render import finding_body
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where this review's notes go, and how they are written."""
+
+    request: TaskRequested
+    diff_refs: DiffRefs
+    ports: Ports
+
+    @property
+    def key(self) -> tuple[int, int]:
+        return self.request.project_id, self.request.iid
+
+    def body(self, item: Named) -> str:
+        return finding_body(
+            item.finding,
+            policy=self.ports.policy,
+            task_id=self.request.task_id,
+            fingerprint=item.fingerprint,
+        )
+
+
+def positions(item: Named, refs: DiffRefs, *, for_draft: bool) -> list[PositionJson]:
+    """The positions to try, most exact first; none for a finding about no file of the diff."""
+    position = item.finding.position
+    if position is None:
+        return []
+    tries = [position_json(position, refs, for_draft=for_draft)]
+    if position.start is not None:
+        single = msgspec.structs.replace(position, start=None)
+        tries.append(position_json(single, refs, for_draft=for_draft))
+    tries.append(file_position_json(position, refs))
+    return tries
+
+
+async def publish_as_drafts(items: Sequence[Named], place: Place) -> bool:
+    """Write all findings as drafts and publish them at once; False where drafts are unavailable.
+
+    Drafts of an earlier, interrupted try are removed first. What GitLab silently drops shows when
+    the caller lists the discussions again.
+    """
+    gitlab = place.ports.gitlab
+    try:
+        for draft in await gitlab.draft_notes(*place.key):
+            await gitlab.delete_draft_note(*place.key, draft.id)
+        created = [await _draft(item, place) for item in items]
+    except (Forbidden, NotFound) as error:
+        log.warning("draft notes are unavailable; posting one by one", why=str(error))
+        return False
+    if any(created):
+        await gitlab.publish_drafts(*place.key)
+    return True
+
+
+async def _draft(item: Named, place: Place) -> bool:
+    """Create the draft at the first position GitLab can place; False when there is none."""
+    gitlab = place.ports.gitlab
+    for position in positions(item, place.diff_refs, for_draft=True):
+        try:
+            draft = await gitlab.create_draft_note(*place.key, place.body(item), position)
+        except Invalid as error:
+            log.info("draft refused", fingerprint=item.fingerprint, why=str(error))
+            continue
+        # A text position whose line_code is null fell outside the diff: GitLab would drop the
+        # note at publish without a word.
+        if draft.line_code is not None or position["position_type"] == "file":
+            return True
+        await gitlab.delete_draft_note(*place.key, draft.id)
+    return False
+
+
+async def publish_one_by_one(items: Sequence[Named], place: Place) -> list[Named]:
+    """Post each finding as a discussion of its own; returns those that have no place."""
+    return [item for item in items if not await _discussion(item, place)]
+
+
+async def _discussion(item: Named, place: Place) -> bool:
+    for position in positions(item, place.diff_refs, for_draft=False):
+        try:
+            await place.ports.gitlab.create_discussion(*place.key, place.body(item), position)
+        except Invalid as error:
+            log.info("position refused", fingerprint=item.fingerprint, why=str(error))
+        else:
+            return True
+    return False

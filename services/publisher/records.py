@@ -1,0 +1,58 @@
+"""The publisher's own events: what became of a task, created once. Called by every publication."""
+
+from __future__ import annotations
+
+import structlog
+
+from libs.common import subjects, telemetry
+from libs.common.events.envelope import NewEvent, Recorded
+from libs.common.events.tasks import Outcome, TaskPublished, TaskRequested
+from services.publisher.ports import Ports
+
+log = structlog.get_logger()
+
+
+async def published_already(request: TaskRequested, ports: Ports) -> bool:
+    return await ports.log.last(_subject(request)) is not None
+
+
+def outcome(request: TaskRequested, word: Outcome, why: str) -> TaskPublished:
+    """A record for a task of which nothing, or only a notice, is seen in GitLab."""
+    return TaskPublished(
+        task_id=request.task_id,
+        outcome=word,
+        head_sha=request.head_sha,
+        target_branch=request.target_branch,
+        detail=why,
+    )
+
+
+async def record_published(
+    event: TaskPublished, result: Recorded, request: TaskRequested, ports: Ports
+) -> None:
+    """Append the record; one that is there already is success."""
+    await ports.log.create(
+        NewEvent(
+            subject=_subject(request),
+            event=event,
+            message_id=f"{request.task_id}-published",
+            source="publisher",
+            time=ports.clock.now(),
+            causation_id=result.message_id,
+            traceparent=telemetry.child_of(result.traceparent),
+        )
+    )
+    log.info(
+        "task published",
+        task_id=request.task_id,
+        outcome=event.outcome,
+        project_id=request.project_id,
+        iid=request.iid,
+        why=event.detail,
+        web_url=event.web_url,
+        comments=len(event.discussion_ids),
+    )
+
+
+def _subject(request: TaskRequested) -> str:
+    return subjects.task_published(request.scope, request.ref, request.task_id)

@@ -1,0 +1,19 @@
+"""Settings of the publisher; read by `__main__`, turned into adapters by `wiring`."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field, SecretStr
+
+from libs.common.settings import GitLabSettings
+
+
+class Settings(GitLabSettings):
+    """What the publisher reads: the one service that may write to GitLab."""
+
+    gitlab_token: SecretStr = Field(
+        description="Token with api scope, role Developer; posts what people see."
+    )
+
+    health_default: ClassVar[int] = 8084
