@@ -7,6 +7,7 @@ import logging
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from libs.common.git import clone as door
@@ -24,6 +25,7 @@ from libs.common.git.errors import (
 from libs.common.git.read import ChangedFile, diff_text, list_tree, numstat, show
 from tests.integration.git_door_repository import Origin, link, submodule
 from tests.integration.git_door_server import GitServer, Mood, serving
+from tests.simulators.gitlab import running_gitlab
 
 pytestmark = pytest.mark.real
 
@@ -320,6 +322,47 @@ async def test_reading_is_bounded_and_takes_no_expressions(project, server):
     for path in ("../a.py", "/etc/passwd", "", "nope", ":(top)a.py", "*.py"):
         assert await show(folder, head, path) is None
     assert await show(folder, head, "new name.txt") == b"1\n2\n3\n4\n5\n"
+
+
+async def test_a_merge_request_of_the_simulated_gitlab_is_cloned_with_the_read_token(tmp_path):
+    async with running_gitlab(tmp_path / "gitlab") as gitlab:
+        order, head = await _fork_order(gitlab, tmp_path / "clone")
+
+        cloned = await clone_merge_request(order, token=gitlab.read_token)
+
+        assert await show(cloned.folder, door.HEAD, "a.py") == b"1\n"
+        assert await show(cloned.folder, door.TARGET, "README.md") == b"# project\n"
+        assert cloned.head_sha == head
+        assert {request.user for request in gitlab.log.matching("", "[.]git/")} == {"copilot-agent"}
+
+
+async def test_gitlab_refuses_a_wrong_token_and_hides_a_project(tmp_path):
+    async with running_gitlab(tmp_path / "gitlab") as gitlab:
+        order, _ = await _fork_order(gitlab, tmp_path / "clone")
+        with pytest.raises(AuthFailed):
+            await clone_merge_request(order, token="glpat-wrong")
+        hidden = gitlab.create_project("group/hidden", bot_access=0)
+        order = msgspec.structs.replace(order, clone_url=hidden.http_url)
+        with pytest.raises((AuthFailed, RefGone)):
+            await clone_merge_request(order, token=gitlab.read_token)
+
+
+async def _fork_order(gitlab, folder):
+    """A merge request from a fork that the bot cannot see."""
+    project = gitlab.create_project("group/project")
+    fork = gitlab.fork_project(project, "someone/project")
+    head = gitlab.commit(fork, branch="topic", files={"a.py": "1\n"})
+    opened = await gitlab.open_merge_request(project, source_branch="topic", source_project=fork)
+    order = CloneOrder(
+        folder=folder,
+        clone_url=project.http_url,
+        head_sha=head,
+        base_sha=project.repository.branch("main"),
+        target_branch="main",
+        iid=opened.iid,
+        timeout=30.0,
+    )
+    return order, head
 
 
 def forms(token: str) -> list[bytes]:
