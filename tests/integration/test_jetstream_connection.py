@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import structlog
 
-from libs.common.errors import Permanent, Temporary
+from libs.common.errors import Permanent, SettingsError, Temporary
 from libs.common.jetstream.apply import apply, diff
 from libs.common.jetstream.connection import Connection, connected
 from libs.common.jetstream.log import JetStreamLog
@@ -77,6 +77,13 @@ async def test_sr_37_refused_credentials_are_said_without_them(
             await server.kill()
             await server.start()
     assert "canary" not in json.dumps(lines, default=str)
+
+
+async def test_a_missing_credentials_file_is_named(tmp_path: Path) -> None:
+    missing = tmp_path / "service.creds"
+    opening = connected("nats://127.0.0.1:1", name="t", on_closed=never_closed, credentials=missing)
+    with pytest.raises(SettingsError, match=r"NATS_CREDENTIALS.*service\.creds"):
+        await opening.__aenter__()
 
 
 async def test_a_server_that_comes_later_is_found(tmp_path: Path) -> None:

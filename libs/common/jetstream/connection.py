@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
@@ -20,7 +21,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from libs.common.errors import Permanent, cut
+from libs.common.errors import Permanent, SettingsError, cut
 from libs.common.jetstream.answers import (
     NO_STREAM,
     WRONG_LAST_SEQUENCE,
@@ -215,12 +216,14 @@ async def connected(
 ) -> AsyncIterator[Connection]:
     """A connection for the life of a process; raises `Temporary` after `patience` seconds.
 
-    Later, each request has `answer_within` seconds.
+    Later, each request has `answer_within` seconds. `SettingsError`: no such credentials file.
 
     `on_closed` is called when the client has closed for good (nats-py does that on most errors
     the server sends): the process must end then, so that it is started anew.
     """
     where = without_login(url)
+    if credentials is not None and not await asyncio.to_thread(os.access, credentials, os.R_OK):
+        raise SettingsError([f"NATS_CREDENTIALS: {credentials} cannot be read"])
     callbacks = _Callbacks(where, on_closed)
     client = Client()
     try:
