@@ -349,21 +349,6 @@ async def test_behaviour_16_note_actions_are_create_and_update_and_absent_before
     assert "action" not in (await last_body(scene, "note"))["object_attributes"]
 
 
-async def test_behaviour_17_a_push_of_more_than_three_refs_sends_no_push_hook(scene):
-    scene.gitlab.set_webhook(url=scene.receiver.url, events=("push",))
-    repository = scene.project.repository
-    sha = scene.merge_request.head_sha
-    for count in (3, 4):
-        before = repository.refs("refs/heads/")
-        after = before | {f"refs/heads/b{count}-{n}": sha for n in range(count)}
-        changed = dict.fromkeys(set(after) - set(before), ("0" * 40, sha))
-        from tests.simulators.gitlab import events  # noqa: PLC0415  # the push without git
-
-        events.push_events(scene.gitlab.world, scene.project, scene.gitlab.alice, changed)
-    await scene.gitlab.settle()
-    assert len(scene.receiver.bodies("push")) == 3
-
-
 async def test_resolving_the_last_thread_sends_an_update_without_changes(scene):
     discussion = (await scene.discuss("app.py", new_line=10)).body
     await scene.bot.put(f"{scene.api}/discussions/{discussion['id']}", json={"resolved": True})
