@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from libs.common.errors import Temporary
+from libs.common.errors import Permanent, Temporary
 from libs.common.launching import exits, processes, state
 from libs.common.launching.local import ROOT, LocalLauncher
 from libs.common.launching.protocol import Job, Launch
@@ -227,9 +227,9 @@ def supervise(folder: Path, work: state.Work) -> None:
 async def test_cancel_ends_children_and_removes_folder_and_clone(machine: Machine, tmp_path: Path):
     child = tmp_path / "child"
     clone = machine.folder / ".clones" / order().job_name
-    (clone / "repo").mkdir(parents=True)
     await machine.start(shell("run", 'sleep 1000 & echo $! > "$FILE"; wait', FILE=str(child)))
     await eventually(lambda: number_in(child), "the child began")
+    (clone / "repo").mkdir()
     supervisor = machine.supervisor()
     await machine.another().cancel(order().job_name)
     assert processes.find(number_in(child)) is None
@@ -331,6 +331,26 @@ async def test_a_supervisor_that_cannot_start_gives_the_name_free_again(machine:
         await machine.start(shell("run", "true"))
     assert await machine.launcher.jobs() == []
     assert (await machine.run(shell("run", "true"))).exit_code == 0
+
+
+async def test_folder_that_cannot_be_made_is_temporary(tmp_path: Path):
+    (tmp_path / "file").write_text("in the way")
+    launcher = LocalLauncher(tmp_path / "file" / "jobs", steps=lambda _: [])
+    with pytest.raises(Temporary, match="the folder of local Jobs"):
+        await launcher.launch(order())
+
+
+async def test_steps_find_their_work_folder_for_nobody_else_to_read(machine: Machine):
+    clone = machine.folder / ".clones" / order().job_name
+    await machine.run(shell("clone", f"echo here > {clone}/repo"))
+    assert (clone / "repo").read_text() == "here\n"
+    assert [oct(path.stat().st_mode & 0o777) for path in (clone, machine.job)] == ["0o700"] * 2
+
+
+async def test_names_that_leave_the_folder_are_refused(machine: Machine):
+    for name in ("", "..", "a/b", ".clones"):
+        with pytest.raises(Permanent, match="cannot be the name of a Job"):
+            await machine.launcher.cancel(name)
 
 
 async def test_exit_file_is_plain_json_for_people(machine: Machine):

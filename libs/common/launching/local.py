@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -31,13 +32,14 @@ ROOT = Path(__file__).resolve().parents[3]
 START_SECONDS = 30.0
 """Longest that a supervisor may take to come up before its claim counts as dead."""
 GRACE_SECONDS = 5.0
+_T = TypeVar("_T")
 
 
 class LocalLauncher:
     """Implements `protocol.Launcher`; a Job is the folder `<folder>/<job_name>`.
 
-    Finished folders stay until cancelled. `clones` is where the Jobs' work folders are, one per
-    job name; they go with the Job.
+    Finished folders stay until cancelled. `clones` holds an own work folder per Job, made before
+    its steps start and removed with it.
     """
 
     def __init__(
@@ -48,13 +50,13 @@ class LocalLauncher:
         self._clones = clones or default_clones(folder)
 
     async def launch(self, order: Launch) -> None:
-        await asyncio.to_thread(self._launch, order)
+        await _in_thread(lambda: self._launch(order))
 
     async def jobs(self) -> list[Job]:
-        return await asyncio.to_thread(self._jobs)
+        return await _in_thread(self._jobs)
 
     async def cancel(self, job_name: str) -> None:
-        await asyncio.to_thread(self._cancel, job_name)
+        await _in_thread(lambda: self._cancel(job_name))
 
     def _launch(self, order: Launch) -> None:
         folder = self._path(order.job_name)
@@ -62,6 +64,7 @@ class LocalLauncher:
         if not state.claim(folder / state.JOB, _claim(order)):
             return
         try:
+            (self._clones / order.job_name).mkdir(mode=0o700, parents=True, exist_ok=True)
             work = Work(steps=tuple(self._steps(order)), timeout=order.timeout, grace=GRACE_SECONDS)
             _start(folder, work)
         except BaseException:
@@ -106,6 +109,13 @@ class LocalLauncher:
         if not job_name or "/" in job_name or job_name.startswith("."):
             raise Permanent(f"{job_name[:80]!r} cannot be the name of a Job")
         return self._folder / job_name
+
+
+async def _in_thread(call: Callable[[], _T]) -> _T:
+    try:
+        return await asyncio.to_thread(call)
+    except OSError as error:
+        raise Temporary(f"the folder of local Jobs: {error.strerror or error}") from None
 
 
 def default_clones(folder: Path) -> Path:
