@@ -24,6 +24,8 @@ TARGET = "refs/gca/target"
 _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _NO_BRANCH = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^/|/$|^$")
 _ALL_HISTORY = "2147483647"
+_VERSION = re.compile(r"(\d+)\.(\d+)")
+_OLDEST_GIT = (2, 31)
 
 # Wins over every .gitattributes: a merge request can neither run a filter nor hide a file from
 # the diff, and files are checked out byte for byte (SR-15).
@@ -62,6 +64,7 @@ async def clone_merge_request(order: CloneOrder, *, token: str) -> ClonedReposit
     _check(order)
     git = _Clone(order, token)
     await asyncio.to_thread(_empty, order.folder)
+    check_version(await git.run("ask git for its version", "version"))
     await git.run("prepare", "init", "--quiet", "--template=", *_object_format(order))
     await asyncio.to_thread(_write_attributes, order.folder)
     await git.fetch_all()
@@ -155,6 +158,13 @@ class _Clone:
     async def commit_of(self, name: str) -> str:
         found = await self.run("read a ref", "rev-parse", "--verify", f"{name}^{{commit}}")
         return found.decode().strip()
+
+
+def check_version(output: bytes) -> None:
+    """Older ones ignore settings of the environment, and with them all that keeps us safe."""
+    found = _VERSION.search(output.decode(errors="replace"))
+    if found and (int(found[1]), int(found[2])) < _OLDEST_GIT:
+        raise CloneFailed(f"git 2.31 or newer is needed, this one is {found[0]}")
 
 
 def _wanted(order: CloneOrder) -> dict[str, str]:

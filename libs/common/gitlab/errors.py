@@ -91,7 +91,7 @@ def refusal(
     said = _message(body)
     if said is not None:
         said = scrub(said, [server.token])
-    text = cut(f"GitLab answered {status}: {said or 'no reason given'}")
+    text = cut(f"GitLab answered {status}: {said or 'no reason in JSON; is GITLAB_URL right?'}")
     if status == 429:
         return RateLimited(text, delay=rate_limit_delay(headers, now), status=status)
     if status == 401 or (status == 403 and "scope" in (said or "")):

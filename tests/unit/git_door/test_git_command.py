@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from libs.common.git.clone import CloneOrder, clone_merge_request
+from libs.common.git.clone import CloneOrder, check_version, clone_merge_request
 from libs.common.git.command import Access, GitCall, environment
 from libs.common.git.errors import CloneFailed, basic_credentials
 from libs.common.git.read import ChangedFile, parse_numstat
@@ -133,6 +133,20 @@ def test_numstat_reads_renames_binaries_and_tabs_in_names():
         ChangedFile(old_path="old.py", new_path="new.py", status="R", added=1, removed=0),
         ChangedFile(old_path="x.bin", new_path="x.bin", status="A", added=None, removed=None),
     ]
+
+
+@pytest.mark.parametrize("output", [b"git version 2.30.9", b"git version 1.8.3.1 (old)"])
+def test_a_git_that_ignores_our_settings_is_refused(output):
+    with pytest.raises(CloneFailed, match="newer is needed"):
+        check_version(output)
+
+
+@pytest.mark.parametrize(
+    "output",
+    [b"git version 2.31.0", b"git version 2.39.5 (Apple Git-154)", b"git version 3.0", b"?"],
+)
+def test_newer_ones_are_fine(output):
+    assert check_version(output) is None
 
 
 def test_numstat_of_nothing_is_nothing():
