@@ -102,6 +102,8 @@ class Webhook:
         except TimeoutError:
             return Answer(status=408, outcome="slow", body={"error": "the body came too slowly"})
         except (web.RequestPayloadError, OSError):
+            if signed:
+                return _unauthorized(signed=signed)
             return _ignored(Ignored(reason=NOT_READABLE), outcome="unreadable")
         if body is None:
             error = f"the body is over {LARGEST_BODY} bytes"

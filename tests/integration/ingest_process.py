@@ -63,12 +63,13 @@ class Ingest:
                     self.lines.append(json.loads(raw))
                 self._news.notify_all()
 
-    async def line(self, event: str) -> dict[str, Any]:
-        """The first log line of this event, once it is written."""
+    async def line(self, event: str, **fields: Any) -> dict[str, Any]:
+        """The first log line of this event with these fields, once it is written."""
+        wanted = {"event": event, **fields}
         async with asyncio.timeout(20), self._news:
             while True:
                 for found in self.lines:
-                    if found["event"] == event:
+                    if wanted.items() <= found.items():
                         return found
                 await self._news.wait()
 

@@ -34,6 +34,13 @@ TASK_ID = f"review-42-7-{HEAD[:16]}-0"
 TRACEPARENT = f"00-{'1' * 32}-{'2' * 16}-01"
 
 
+class PlainServer(TestServer):
+    """As in production: a handler is not cancelled when its client hangs up."""
+
+    async def _make_runner(self, **options: Any) -> Any:
+        return await super()._make_runner(**options | {"handler_cancellation": False})
+
+
 class Hooks:
     """The webhook's port with its parts in reach."""
 
@@ -44,7 +51,7 @@ class Hooks:
         webhook = Webhook(
             keys=keys, allowed=allowed(projects), intake=self.intake, clock=self.clock
         )
-        self.server = TestServer(webhook.application())
+        self.server = PlainServer(webhook.application())
         self.client = TestClient(self.server)
 
     async def send(
@@ -85,7 +92,7 @@ class Door:
         self.memory = MemoryLog(self.clock)
         self.log = log or self.memory
         door = TaskDoor(secret=DOOR_SECRET, log=self.log, clock=self.clock)
-        self.client = TestClient(TestServer(door.application()))
+        self.client = TestClient(PlainServer(door.application()))
 
     def token(self, task_id: str = TASK_ID, *, secret: str = DOOR_SECRET, minutes: int = 45) -> str:
         return mint(secret, task_id, self.clock.now() + timedelta(minutes=minutes))

@@ -63,3 +63,9 @@ async def test_a_hook_that_is_not_signed_yet_still_has_its_token() -> None:
 async def test_without_secrets_a_hook_must_be_signed() -> None:
     async with hooks(keys=Keys(signing_key=KEY)) as world:
         assert (await world.send(BODY, {"X-Gitlab-Token": ""}))[0] == 401
+
+
+async def test_sr_01_a_signed_body_that_does_not_unpack_is_not_authentic() -> None:
+    async with hooks(keys=BOTH) as world:
+        status, _ = await world.send(b"no gzip", signed(world) | {"Content-Encoding": "gzip"})
+        assert status == 401

@@ -173,6 +173,26 @@ async def test_sr_02_a_body_that_does_not_unpack_gets_200() -> None:
         assert await world.send(b"not gzip at all", headers) == (200, {"reason": NOT_READABLE})
 
 
+async def test_a_sender_that_hangs_up_in_the_middle_is_no_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # The 100 tells that the handler runs; a request that is gone before that is never handled.
+    head = "POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\nExpect: 100-continue\r\n"
+    async with hooks() as world:
+        with capture_logs() as lines:
+            address = world.server.host, world.server.port
+            reader, writer = await asyncio.open_connection(*address)
+            writer.write(f"{head}X-Gitlab-Token: {SECRET}\r\n\r\n".encode())
+            assert (await reader.readline()).startswith(b"HTTP/1.1 100 ")
+            writer.write(b"{")
+            writer.close()
+            async with asyncio.timeout(5):
+                while not lines:  # noqa: ASYNC110  the log line is all that tells
+                    await asyncio.sleep(0)
+        assert [line["outcome"] for line in lines] == ["unreadable"]
+        assert caplog.records == []
+
+
 async def test_a_large_body_within_the_limit_is_taken() -> None:
     async with hooks() as world:
         body = merge_request("open", description="x" * 5_000_000)
