@@ -32,7 +32,13 @@ def configure(service: str, level: str = "INFO", stream: TextIO | None = None) -
         _with_trace,
     ]
     last: list[Any] = (
-        [structlog.dev.ConsoleRenderer(colors="NO_COLOR" not in os.environ)]
+        [
+            structlog.dev.ConsoleRenderer(
+                colors="NO_COLOR" not in os.environ,
+                # The rich formatter would print local variables, secrets among them (SR-37).
+                exception_formatter=structlog.dev.plain_traceback,
+            )
+        ]
         if readable
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )

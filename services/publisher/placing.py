@@ -34,9 +34,14 @@ class Place:
     def key(self) -> tuple[int, int]:
         return self.request.project_id, self.request.iid
 
-    def body(self, item: Named) -> str:
+    def body(self, item: Named, position: PositionJson) -> str:
+        finding = item.finding
+        if position["position_type"] == "file":
+            # GitLab shows such a note on the file's name, so the text must say the line.
+            where = f"(line {finding.line}{' of the old file' if finding.side == 'old' else ''})"
+            finding = msgspec.structs.replace(finding, comment=f"{where} {finding.comment}")
         return finding_body(
-            item.finding,
+            finding,
             policy=self.ports.policy,
             task_id=self.request.task_id,
             fingerprint=item.fingerprint,
@@ -80,7 +85,7 @@ async def _draft(item: Named, place: Place) -> bool:
     gitlab = place.ports.gitlab
     for position in positions(item, place.diff_refs, for_draft=True):
         try:
-            draft = await gitlab.create_draft_note(*place.key, place.body(item), position)
+            draft = await gitlab.create_draft_note(*place.key, place.body(item, position), position)
         except Invalid as error:
             log.info("draft refused", fingerprint=item.fingerprint, why=str(error))
             continue
@@ -100,7 +105,9 @@ async def publish_one_by_one(items: Sequence[Named], place: Place) -> list[Named
 async def _discussion(item: Named, place: Place) -> bool:
     for position in positions(item, place.diff_refs, for_draft=False):
         try:
-            await place.ports.gitlab.create_discussion(*place.key, place.body(item), position)
+            await place.ports.gitlab.create_discussion(
+                *place.key, place.body(item, position), position
+            )
         except Invalid as error:
             log.info("position refused", fingerprint=item.fingerprint, why=str(error))
         else:

@@ -1,0 +1,201 @@
+"""A small world for the publisher's tests: one merge request, one task, fakes that keep state."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from libs.common import subjects
+from libs.common.diff import Refusal, line_text, locate, parse_diff
+from libs.common.errors import Temporary
+from libs.common.events.envelope import AnyEvent, NewEvent, Recorded
+from libs.common.events.tasks import (
+    DiffRefs,
+    Finding,
+    ReviewDone,
+    TaskPublished,
+    TaskRequested,
+)
+from libs.common.reviewed import Reviewed
+from services.publisher.firewall import Policy
+from services.publisher.handlers import on_event
+from services.publisher.ports import Ports
+from tests.fakes.clock import FakeClock
+from tests.fakes.gitlab import FakeGitLab, Held
+from tests.fakes.kv import MemoryKeyValue
+from tests.fakes.log import MemoryLog
+
+BASE, HEAD = "b" * 40, "a" * 40
+REFS = DiffRefs(base_sha=BASE, start_sha=BASE, head_sha=HEAD)
+TASK = f"review-42-7-{HEAD[:16]}-0"
+DIFF = """diff --git a/a.py b/a.py
+index 1111111..2222222 100644
+--- a/a.py
++++ b/a.py
+@@ -1,4 +1,5 @@
+ import os
+-old = 1
++new = 1
++more = 2
+ def f():
+     return 0
+"""
+
+
+class Killed(BaseException):
+    """The process is gone: nothing below it may run any code of its own."""
+
+
+@dataclass
+class MemoryLeases:
+    """Leases of one process; `free` is what time does to the leases of a dead one."""
+
+    taken: set[str] = field(default_factory=set)
+
+    @contextlib.asynccontextmanager
+    async def held(self, key: str) -> AsyncIterator[None]:
+        if key in self.taken:
+            raise Temporary(f"somebody else is at {key}")
+        self.taken.add(key)
+        try:
+            yield
+        finally:
+            self.taken.discard(key)
+
+
+class Fragile:
+    """Passes every call on and kills after the n-th one that could change something outside."""
+
+    def __init__(self, inner: object, fuse: Fuse) -> None:
+        self._inner = inner
+        self._fuse = fuse
+
+    def __getattr__(self, name: str) -> Any:
+        work = getattr(self._inner, name)
+
+        async def call(*given: Any, **named: Any) -> Any:
+            self._fuse.before(name)
+            done = await work(*given, **named)
+            self._fuse.after(name)
+            return done
+
+        return call
+
+
+@dataclass
+class Fuse:
+    """Counts effects; at the chosen one the process dies, right before or right after it."""
+
+    kill_at: int | None = None
+    when: str = "after"
+    count: int = 0
+    names: list[str] = field(default_factory=list)
+
+    def before(self, name: str) -> None:
+        self.count += 1
+        self.names.append(name)
+        if self.count == self.kill_at and self.when == "before":
+            raise Killed
+
+    def after(self, _: str) -> None:
+        if self.count == self.kill_at and self.when == "after":
+            raise Killed
+
+
+class World:
+    """Fakes that outlive any number of publisher processes."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock(datetime(2026, 3, 1, 12, tzinfo=UTC))
+        self.log = MemoryLog(self.clock)
+        self.gitlab = FakeGitLab()
+        self.kv = MemoryKeyValue(self.clock)
+        self.mr: Held = self.gitlab.add_merge_request(REFS, diff=DIFF)
+
+    def ports(self, fuse: Fuse | None = None) -> Ports:
+        """The ports of a new process."""
+        fragile: Callable[[Any], Any] = (
+            (lambda it: it) if fuse is None else (lambda it: Fragile(it, fuse))
+        )
+        return Ports(
+            log=fragile(self.log),
+            gitlab=fragile(self.gitlab),
+            leases=MemoryLeases(),
+            reviewed=Reviewed(fragile(self.kv)),
+            clock=self.clock,
+            policy=Policy(allowed_hosts=frozenset({"gitlab.test"}), secrets=("glpat-canary",)),
+        )
+
+    async def requested(self, **changes: Any) -> TaskRequested:
+        request = msgspec.structs.replace(
+            TaskRequested(
+                task_id=TASK,
+                kind="review",
+                scope="42",
+                ref="7",
+                project_id=42,
+                iid=7,
+                clone_url="https://gitlab.test/group/project.git",
+                web_url="https://gitlab.test/group/project/-/merge_requests/7",
+                source_branch="topic",
+                target_branch="main",
+                diff_refs=REFS,
+                title="Change a.py",
+                expires_at=self.clock.now() + timedelta(hours=6),
+            ),
+            **changes,
+        )
+        await self.append(subjects.task_requested(42, 7, request.task_id), request)
+        return request
+
+    async def ended(self, result: AnyEvent) -> Recorded:
+        task_id = getattr(result, "task_id", TASK)
+        return await self.append(subjects.task_result(42, 7, task_id), result)
+
+    async def append(self, subject: str, event: AnyEvent) -> Recorded:
+        created = await self.log.create(
+            NewEvent(
+                subject=subject,
+                event=event,
+                message_id=subject,
+                source="test",
+                time=self.clock.now(),
+            )
+        )
+        return created.record
+
+    async def deliver(self, record: Recorded) -> None:
+        """Twice, as everything is."""
+        for _ in range(2):
+            await on_event(record, ports=self.ports())
+
+    async def published(self, task_id: str = TASK) -> TaskPublished | None:
+        record = await self.log.last(subjects.task_published(42, 7, task_id))
+        assert record is None or isinstance(record.event, TaskPublished)
+        return record.event if record else None
+
+
+def finding(line: int, comment: str, *, side: str = "new", end: int | None = None) -> Finding:
+    """A finding as the runner hands it in, with its position in `DIFF`."""
+    diff = parse_diff(DIFF)
+    where = locate(diff, file="a.py", side=side, line=line, end_line=end)
+    return Finding(
+        file="a.py",
+        side=side,
+        line=line,
+        end_line=end or line,
+        severity="warning",
+        comment=comment,
+        position=None if isinstance(where, Refusal) else where,
+        line_text=line_text(diff, file="a.py", side=side, line=line) or "",
+    )
+
+
+def review(*findings: Finding, **changes: Any) -> ReviewDone:
+    done = ReviewDone(task_id=TASK, head_sha=HEAD, summary="Looks fine.", findings=findings)
+    return msgspec.structs.replace(done, **changes)
