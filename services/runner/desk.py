@@ -14,6 +14,8 @@ from services.runner.findings import LONGEST_SUMMARY, Checked, check, insisted
 
 REFUSALS = 2
 """Submissions refused for lines outside the diff; the next one is taken as it is."""
+HOPELESS = 8
+"""Submissions refused, for whatever reason, after which no better one is to be expected."""
 MAX_MESSAGE = 12_000
 
 
@@ -38,6 +40,7 @@ class Desk:
         self._diff = diff
         self._most = most
         self._refusals = 0
+        self._tries = 0
         self._last: Checked | None = None
         self.accepted: Review | None = None
 
@@ -45,6 +48,7 @@ class Desk:
         """Take the review, or refuse it with words that help to mend it."""
         if self.accepted is not None:
             return Answer(accepted=True, text="The review was submitted already.")
+        self._tries += 1
         read = submission.read(arguments)
         if isinstance(read, list):
             return Answer(accepted=False, text=_message("The arguments do not fit.", read))
@@ -60,6 +64,10 @@ class Desk:
             return Answer(accepted=False, text=_message("Nothing was recorded yet.", problems))
         self.accepted = self._settled(checked)
         return Answer(accepted=True, text=f"Recorded {len(self.accepted.findings)} findings.")
+
+    @property
+    def hopeless(self) -> bool:
+        return self.accepted is None and self._tries >= HOPELESS
 
     @property
     def best(self) -> Review | None:

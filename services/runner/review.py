@@ -87,7 +87,7 @@ async def _result(
     heard = Heard(stages=stages)
     home = contract.work_dir / "home"
     try:
-        order = await _order(contract, ports, spec, (diff, scope, desk))
+        order = await _order(contract, ports, spec, (diff, scope, desk, heard))
         order = msgspec.structs.replace(
             order, timeout=deadline.work - ports.clock.now().timestamp()
         )
@@ -109,9 +109,9 @@ async def _order(
     contract: Contract,
     ports: ReviewPorts,
     spec: TaskRequested,
-    made: tuple[Diff, Scope, Desk],
+    made: tuple[Diff, Scope, Desk, Heard],
 ) -> SessionOrder:
-    diff, scope, desk = made
+    diff, scope, desk, heard = made
     clone, folder = contract.repository.resolve(), contract.work_dir.resolve() / "context"
     home = contract.work_dir.resolve() / "home"
     documents = await gathering.target_documents(clone, scope)
@@ -120,10 +120,10 @@ async def _order(
     (home / "tmp").mkdir(parents=True, exist_ok=True)
     tools = ReviewTools(
         folder=clone,
-        base=spec.diff_refs.base_sha,
-        head=spec.diff_refs.head_sha,
+        refs=spec.diff_refs,
         diff=diff,
         desk=desk,
+        give_up=heard.gave_up.set,
     )
     return SessionOrder(
         cli=ports.cli,

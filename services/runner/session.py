@@ -11,6 +11,7 @@ import contextvars
 import os
 import sys
 import time
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,7 +38,8 @@ log = structlog.get_logger()
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 PINNED_CLI = CLI_VERSION or ""
-Reason = Literal["auth", "timeout", "model"]
+MAX_TOOL_CALLS = 1000
+Reason = Literal["auth", "timeout", "model", "no_result"]
 
 
 class SessionFailed(AgentError):
@@ -84,6 +86,9 @@ class Heard(msgspec.Struct, kw_only=True):
     error: tuple[str, int | None, str] | None = None
     """Type, status and message of the session's error."""
     stages: dict[str, float] = msgspec.field(default_factory=dict)
+    calls: int = 0
+    gave_up: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
+    """Set when this session will come to no end by itself, so that it costs no more."""
 
     def on_event(self, event: SessionEvent) -> None:
         match event.data:
@@ -95,6 +100,9 @@ class Heard(msgspec.Struct, kw_only=True):
                 self.error = (error.error_type, error.status_code, error.message)
             case ToolExecutionStartData() as started:
                 log.info("tool used", tool=started.tool_name)
+                self.calls += 1
+                if self.calls >= MAX_TOOL_CALLS:
+                    self.gave_up.set()
             case _:
                 pass
 
@@ -117,7 +125,10 @@ async def converse(order: SessionOrder, heard: Heard) -> None:
         heard.stages["start"] = round(time.monotonic() - began, 3)
         log.info("session started", model=order.provider.model or "default")
         left = order.timeout - (time.monotonic() - began)
-        await session.send_and_wait(order.prompt, timeout=max(left, 0.1))
+        answer = session.send_and_wait(order.prompt, timeout=max(left, 0.1))
+        await _unless(heard.gave_up, answer)
+    except SessionFailed:
+        raise
     except TimeoutError:
         raise SessionFailed("timeout", "the model did not finish in the task's time") from None
     except Exception as error:  # noqa: BLE001  the SDK raises plain exceptions for all that fails
@@ -127,6 +138,22 @@ async def converse(order: SessionOrder, heard: Heard) -> None:
             time.monotonic() - began - heard.stages.get("start", 0.0), 3
         )
         await _stop(client)
+
+
+async def _unless(gave_up: asyncio.Event, answer: Coroutine[Any, Any, object]) -> None:
+    """Wait for the answer, but no longer than until it is hopeless."""
+    answering = asyncio.create_task(answer)
+    giving_up = asyncio.create_task(gave_up.wait())
+    try:
+        await asyncio.wait({answering, giving_up}, return_when=asyncio.FIRST_COMPLETED)
+        if answering.done():
+            await answering
+        else:
+            raise SessionFailed("no_result", "the model came to no end; the session was ended")
+    finally:
+        giving_up.cancel()
+        answering.cancel()
+        await asyncio.gather(answering, giving_up, return_exceptions=True)
 
 
 def _leashed(cli: Path) -> Any:

@@ -17,6 +17,7 @@ from copilot import Tool, ToolInvocation, ToolResult
 
 from libs.common.diff import Diff
 from libs.common.errors import AgentError
+from libs.common.events.tasks import DiffRefs
 from libs.common.git import read as git
 from services.runner import submission
 from services.runner.desk import Desk
@@ -31,12 +32,21 @@ _PAGE = {"type": "integer", "minimum": 1, "description": "Page of a long answer,
 class ReviewTools:
     """Reads one clone between two commits; `diff` holds the files under review."""
 
-    def __init__(self, *, folder: Path, base: str, head: str, diff: Diff, desk: Desk) -> None:
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        refs: DiffRefs,
+        diff: Diff,
+        desk: Desk,
+        give_up: Callable[[], None],
+    ) -> None:
         self._folder = folder
-        self._base = base
-        self._head = head
+        self._base = refs.base_sha
+        self._head = refs.head_sha
         self._diff = diff
         self._desk = desk
+        self._give_up = give_up
 
     def all(self) -> list[Tool]:
         return [self._git_diff_tool(), self._git_show_tool(), self._submit_tool()]
@@ -70,6 +80,8 @@ class ReviewTools:
     async def submit_review(self, arguments: Arguments) -> ToolResult:
         answer = self._desk.submit(arguments)
         log.info("review submitted" if answer.accepted else "review refused")
+        if self._desk.hopeless:
+            self._give_up()
         return _success(answer.text) if answer.accepted else _failure(answer.text)
 
     def _git_diff_tool(self) -> Tool:

@@ -170,7 +170,7 @@ class World:
 
     async def run(self, model: SimulatedModel, *, name: str = "sim-reviewer", **more: str) -> Ended:
         """The step `run` to its end."""
-        return await ended(await self.start("run", **provider(model, name), **more))
+        return await ended(await self.start("run", **(provider(model, name) | more)))
 
 
 def provider(model: SimulatedModel, name: str = "sim-reviewer") -> dict[str, str]:
