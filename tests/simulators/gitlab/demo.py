@@ -12,7 +12,12 @@ if TYPE_CHECKING:
 def create_demo(gitlab: SimulatedGitLab) -> None:
     """Create the project and the branch; the merge request is opened on demand."""
     demo = _demo()
-    project = gitlab.create_project(demo.path, files=demo.base_files)
+    project = gitlab.create_project(
+        demo.path,
+        files=demo.base_files,
+        default_branch=demo.target_branch,
+        message=demo.base_commit_message,
+    )
     gitlab.commit(
         project,
         branch=demo.source_branch,

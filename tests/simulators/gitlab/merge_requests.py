@@ -152,7 +152,10 @@ def refresh(world: World, merge_request: MergeRequest, user: User) -> None:
     add_version(world, merge_request, visible_at=world.clock.now() + lag)
     follow_positions(merge_request, old, merge_request.versions[-1])
     previous = touch(world, merge_request)
-    system_note(world, merge_request, user, f"added commits\n\n* {merge_request.head_sha[:8]}")
+    span = f"{old.head_sha}..{merge_request.head_sha}"
+    count = len(merge_request.project.repository.commits(span))
+    words = f"added {count} commit{'s' if count != 1 else ''}"
+    system_note(world, merge_request, user, f"{words}\n\n* {merge_request.head_sha[:8]}")
     changes = {"updated_at": _times(world, previous, merge_request.updated_at)}
     events.merge_request_event(world, merge_request, user, "update", changes, oldrev=old.head_sha)
 

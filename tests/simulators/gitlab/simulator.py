@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from . import comments, control, events, page, rest, smart_http
+from . import comments, control, events, rest, smart_http
 from . import merge_requests as life
+from . import web as pages
 from .api import WORLD
 from .faults import Faults
 from .middleware import FAULTS, LOG, MIDDLEWARES, THROTTLE
@@ -61,7 +62,7 @@ class SimulatedGitLab:
         app[WORLD], app[LOG], app[FAULTS] = self.world, self.log, self.faults
         app[THROTTLE], app[smart_http.PUSHES] = deque(), {}
         app[control.GITLAB] = self
-        for part in (rest, control, smart_http, page):
+        for part in (rest, control, smart_http, pages):
             app.add_routes(part.routes())
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=1)
         await self._runner.setup()
@@ -136,6 +137,7 @@ class SimulatedGitLab:
         default_branch: str = "main",
         visibility: str = "private",
         bot_access: int = DEVELOPER,
+        message: str = "Initial commit",
     ) -> Project:
         """Create a project with one commit; `bot_access` 0 hides it from the bot."""
         world = self.world
@@ -150,7 +152,7 @@ class SimulatedGitLab:
             project.hooks.append(self._new_hook())
         world.projects[project.id] = project
         content = files if files is not None else {"README.md": f"# {project.name}\n"}
-        self.commit(project, branch=default_branch, files=content, message="Initial commit")
+        self.commit(project, branch=default_branch, files=content, message=message)
         return project
 
     def fork_project(self, project: Project, path: str, *, bot_access: int = 0) -> Project:
