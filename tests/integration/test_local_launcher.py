@@ -103,7 +103,7 @@ class Machine:
         self.job = self.folder / order().job_name
 
     def another(self) -> LocalLauncher:
-        return LocalLauncher(self.folder, steps=lambda _: self.steps)
+        return LocalLauncher(self.folder, steps=lambda _: self.steps, grace=0.5)
 
     async def run(self, *steps: Step, timeout: int = 60) -> Job:
         self.steps = list(steps)
@@ -237,6 +237,17 @@ async def test_cancel_ends_children_and_removes_folder_and_clone(machine: Machin
     assert not machine.job.exists()
     assert not clone.exists()
     assert list(machine.folder.glob(".gone-*")) == []
+
+
+async def test_cancel_ends_even_a_supervisor_that_hangs(machine: Machine):
+    await machine.start(shell("run", "exec sleep 1000"))
+    await eventually((machine.job / state.STEPS).exists, "the step began")
+    step = (state.read(machine.job / state.STEPS, list[Running]) or [])[0]
+    supervisor = machine.supervisor()
+    os.kill(supervisor.pid, signal.SIGSTOP)
+    await machine.launcher.cancel(order().job_name)
+    await eventually(lambda: processes.find(supervisor.pid) is None, "the supervisor is gone")
+    await eventually(lambda: processes.find(step.pid) is None, "the step is gone")
 
 
 async def test_a_killed_launcher_leaves_its_job_running_and_a_new_one_finds_it(tmp_path: Path):

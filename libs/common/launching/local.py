@@ -32,6 +32,9 @@ ROOT = Path(__file__).resolve().parents[3]
 START_SECONDS = 30.0
 """Longest that a supervisor may take to come up before its claim counts as dead."""
 GRACE_SECONDS = 5.0
+"""Between SIGTERM and SIGKILL to a step."""
+SLACK_SECONDS = 3.0
+"""What a supervisor may take on top of that to end, before it is killed itself."""
 _T = TypeVar("_T")
 
 
@@ -39,13 +42,19 @@ class LocalLauncher:
     """Implements `protocol.Launcher`; a Job is the folder `<folder>/<job_name>`.
 
     Finished folders stay until cancelled. `clones` holds an own work folder per Job, made before
-    its steps start and removed with it.
+    its steps start and removed with it. `grace` is seconds between SIGTERM and SIGKILL.
     """
 
     def __init__(
-        self, folder: Path, *, steps: Callable[[Launch], list[Step]], clones: Path | None = None
+        self,
+        folder: Path,
+        *,
+        steps: Callable[[Launch], list[Step]],
+        clones: Path | None = None,
+        grace: float = GRACE_SECONDS,
     ) -> None:
         self._folder = folder
+        self._grace = grace
         self._steps = steps
         self._clones = clones or default_clones(folder)
 
@@ -65,7 +74,7 @@ class LocalLauncher:
             return
         try:
             (self._clones / order.job_name).mkdir(mode=0o700, parents=True, exist_ok=True)
-            work = Work(steps=tuple(self._steps(order)), timeout=order.timeout, grace=GRACE_SECONDS)
+            work = Work(steps=tuple(self._steps(order)), timeout=order.timeout, grace=self._grace)
             _start(folder, work)
         except BaseException:
             # A claim without a supervisor would look like a Job that is about to start.
@@ -87,7 +96,7 @@ class LocalLauncher:
         folder = self._path(job_name)
         supervisor = state.read(folder / state.SUPERVISOR, Running)
         if supervisor and processes.is_alive(supervisor.pid, supervisor.started):
-            _end_supervisor(supervisor)
+            _end_supervisor(supervisor, self._grace + SLACK_SECONDS)
         _kill_steps(folder)
         self._remove(job_name)
 
@@ -195,10 +204,10 @@ def _await_supervisor(folder: Path) -> None:
         time.sleep(0.05)
 
 
-def _end_supervisor(supervisor: Running) -> None:
+def _end_supervisor(supervisor: Running, seconds: float) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(supervisor.pid, signal.SIGTERM)
-    until = time.monotonic() + GRACE_SECONDS + 3
+    until = time.monotonic() + seconds
     while time.monotonic() < until:
         if not processes.is_alive(supervisor.pid, supervisor.started):
             return

@@ -21,10 +21,10 @@ from libs.common.errors import AgentError, Permanent
 from libs.common.events.envelope import Recorded
 from libs.common.events.log import EventLog
 from libs.common.events.tasks import TaskRequested
-from libs.common.launching.effects import DoorAddress, Effects, Ports, result_subject, who
+from libs.common.launching.effects import DoorAddress, Effects, Ports, who
 from libs.common.launching.histories import Histories, ended_tasks, open_tasks
 from libs.common.launching.launches import Launches
-from libs.common.launching.plan import Action, EndTask, OpenTask, View, is_settling, plan
+from libs.common.launching.plan import Action, OpenTask, View, is_settling, plan
 from libs.common.launching.protocol import Job, Launcher, job_name
 from libs.common.launching.slots import Slots
 from libs.common.subjects import scope_and_ref
@@ -150,8 +150,6 @@ class Reconciler:
         except Exception:
             log.exception("action failed", action=_name(action), task_id=action.task_id)
         else:
-            if isinstance(action, EndTask):
-                self.wake(result_subject(action.task))
             return True
         return False
 

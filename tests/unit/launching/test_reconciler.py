@@ -17,9 +17,10 @@ from libs.common.errors import Temporary
 from libs.common.events.envelope import Recorded
 from libs.common.events.tasks import Superseded, TaskFailed, TaskRequested
 from libs.common.launching import token
-from libs.common.launching.effects import DoorAddress
-from libs.common.launching.launches import Launches
-from libs.common.launching.plan import OpenTask
+from libs.common.launching.effects import DoorAddress, Effects, Ports
+from libs.common.launching.histories import Histories
+from libs.common.launching.launches import Attempts, Launches
+from libs.common.launching.plan import OpenTask, StartJob
 from libs.common.launching.protocol import Launch
 from libs.common.launching.reconciler import Policy, Reconciler
 from libs.common.launching.slots import Slots
@@ -279,6 +280,38 @@ async def test_launcher_that_is_away_costs_the_task_no_launch(world: World):
 class _AwayLauncher(FakeLauncher):
     async def launch(self, order: Launch) -> None:
         raise Temporary(f"cannot launch {order.job_name}")
+
+
+async def test_replica_that_planned_the_same_launch_leaves_the_running_job_alone(world: World):
+    await examples.requested(world.log, REVIEW)
+    ports = Ports(
+        log=world.log,
+        launcher=world.launcher,
+        slots=Slots(world.locks, 2),
+        launches=Launches(world.dedup),
+        clock=world.clock,
+    )
+    start = StartJob(task=examples.task(7), seen=Attempts(), timeout=600, replace=True)
+    for _ in range(2):
+        await Effects(ports, DoorAddress(url="http://door", secret=SECRET), "reviewer").do(start)
+    assert (len(world.launcher.orders), world.launcher.cancelled) == (1, [])
+
+
+async def test_what_woke_a_pass_that_failed_is_looked_at_by_the_next(world: World):
+    reconciler = world.reconciler()
+    await examples.requested(world.log, REVIEW)
+    reconciler.wake(subjects.task_requested("42", "7", REVIEW.task_id))
+    world.log.fail_next = [Temporary("nats is away")]
+    done = [await reconciler._guarded_pass(full=False) for _ in range(2)]
+    assert (done, world.running()) == ([False, True], [REVIEW.task_id])
+
+
+async def test_fact_about_a_merge_request_without_open_task_is_not_read(world: World):
+    await examples.opened(world.log)
+    world.log.fail_next = [Temporary("must not be asked")]
+    histories = Histories(world.log)
+    await histories.look_at({subjects.mr_opened(42, 7, "a" * 40)})
+    assert histories.by_place() == []
 
 
 async def test_one_task_that_cannot_be_helped_does_not_stop_the_others(world: World):
