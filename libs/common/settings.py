@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from libs.common.errors import SettingsError
@@ -37,7 +46,20 @@ def _no_slash(value: object) -> object:
 CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_commas)]
 """Several values in one variable, separated by commas."""
 
-Url = Annotated[str, BeforeValidator(_no_slash), Field(pattern=r"^https?://[^\s/]+")]
+
+def _is_http(value: str) -> str:
+    try:
+        address = urlsplit(value)
+        good = address.scheme in {"http", "https"} and bool(address.hostname)
+        good = good and (address.port is None or address.port > 0)
+    except ValueError:
+        good = False
+    if not good:
+        raise PydanticCustomError("url", "must be an address such as https://host.example.com")
+    return value
+
+
+Url = Annotated[str, BeforeValidator(_no_slash), AfterValidator(_is_http)]
 """An http or https address, kept without its last slash."""
 
 
@@ -58,48 +80,58 @@ class Common(BaseSettings):
         description="PEM file with extra certificate authorities, for API, git and model alike.",
     )
     health_port: int = Field(
-        default=0, ge=0, le=65535, description="Port of health, readiness and metrics; 0: any."
+        default=0,
+        ge=0,
+        le=65535,
+        description="Port of health, readiness and metrics; 0: the service's own default.",
     )
 
     health_default: ClassVar[int] = 0
 
+    @field_validator("ca_bundle", "nats_credentials")
+    @classmethod
+    def _is_file(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise PydanticCustomError("no_file", "there is no file {path}", {"path": str(value)})
+        return value
+
     def problems(self) -> list[str]:
-        """Rules over more than one setting; a line for each that is broken."""
-        found = []
-        if self.ca_bundle is not None and not self.ca_bundle.is_file():
-            found.append(f"CA_BUNDLE: there is no file {self.ca_bundle}")
-        if self.nats_credentials is not None and not self.nats_credentials.is_file():
-            found.append(f"NATS_CREDENTIALS: there is no file {self.nats_credentials}")
-        return found
+        """Rules over more than one setting; a line for each that is broken.
+
+        Whatever can be said of one setting is said by its validator, so that it is listed beside
+        settings that are missing.
+        """
+        return []
 
 
 class GitLabSettings(Common):
     """What services that speak to GitLab read."""
 
+    allow_http_gitlab: bool = Field(
+        default=False, description="Allow plain http to a GitLab that is not on loopback."
+    )
     gitlab_url: Url = Field(description="Address of GitLab, such as https://gitlab.example.com.")
     gitlab_projects: CommaList = Field(
         default=(), description="Projects served, ids or paths by comma; empty: all that reach us."
-    )
-    allow_http_gitlab: bool = Field(
-        default=False, description="Allow plain http to a GitLab that is not on loopback."
     )
     agent_gitlab_username: str = Field(
         default="", description="User name of the agent; asked from the API when empty."
     )
 
-    def problems(self) -> list[str]:
-        found = super().problems()
-        address = urlsplit(self.gitlab_url)
-        if address.scheme == "http" and address.hostname not in LOOPBACK | (
-            {address.hostname} if self.allow_http_gitlab else set()
-        ):
-            found.append(
-                "GITLAB_URL: plain http would show tokens on the network; use https, or set "
-                "ALLOW_HTTP_GITLAB=true on a test network"
-            )
+    @field_validator("gitlab_url")
+    @classmethod
+    def _is_safe(cls, value: str, found: ValidationInfo) -> str:
+        address = urlsplit(value)
         if address.username or address.password:
-            found.append("GITLAB_URL: leave user and password out; set GITLAB_TOKEN instead")
-        return found
+            raise PydanticCustomError("login", "leave user and password out; set GITLAB_TOKEN")
+        allowed = found.data.get("allow_http_gitlab") or address.hostname in LOOPBACK
+        if address.scheme == "http" and not allowed:
+            raise PydanticCustomError(
+                "http",
+                "plain http would show tokens on the network; use https, or set "
+                "ALLOW_HTTP_GITLAB=true on a test network",
+            )
+        return value
 
 
 def load(settings: type[_Settings], environ: MutableMapping[str, str] | None = None) -> _Settings:
@@ -153,7 +185,8 @@ def _line(problem: Any) -> str:
     name = ".".join(str(part) for part in problem["loc"][:1]).upper() or "settings"
     if problem["type"] == "missing":
         return f"{name}: is not set"
-    return f"{name}: {problem['msg'].lower()}"
+    text = str(problem["msg"])
+    return f"{name}: {text[:1].lower()}{text[1:]}"
 
 
 def reveal(secret: SecretStr | None) -> str:

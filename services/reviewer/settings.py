@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from libs.common.events.tasks import Limits
 from libs.common.launching import contract
@@ -37,36 +38,50 @@ class Settings(GitLabSettings):
     )
     review_drafts: bool = Field(default=False, description="Review drafts too.")
 
-    github_token: SecretStr | None = Field(
-        default=None, description="Token of a GitHub account with Copilot."
-    )
     copilot_provider_type: Literal["openai", "azure", "anthropic"] | None = Field(
         default=None, description="Own model provider instead of GitHub's."
     )
     copilot_provider_base_url: Url | None = Field(
-        default=None, description="Address of the own model provider."
+        default=None, description="Address of the own model provider.", validate_default=True
     )
     copilot_provider_api_key: SecretStr | None = Field(
         default=None, description="Key of the own model provider."
     )
-    copilot_model: str = Field(default="", description="Model; the provider's default when empty.")
+    copilot_model: str = Field(
+        default="", description="Model; GitHub's default when empty.", validate_default=True
+    )
+    github_token: SecretStr | None = Field(
+        default=None,
+        description="Token of a GitHub account with Copilot.",
+        validate_default=True,
+    )
     copilot_cli_path: Path | None = Field(
         default=None, description="Copilot CLI; default: the one `make setup` installed."
     )
 
     health_default: ClassVar[int] = 8082
 
-    def problems(self) -> list[str]:
-        found = super().problems()
-        if self.github_token is None and self.copilot_provider_type is None:
-            found.append("GITHUB_TOKEN: set it, or COPILOT_PROVIDER_TYPE for a model of your own")
-        if self.copilot_provider_type and not self.copilot_provider_base_url:
-            found.append("COPILOT_PROVIDER_BASE_URL: is needed with COPILOT_PROVIDER_TYPE")
-        if self.copilot_provider_type and not self.copilot_model:
-            found.append("COPILOT_MODEL: is needed with COPILOT_PROVIDER_TYPE")
-        if self.copilot_cli_path is not None and not self.copilot_cli_path.is_file():
-            found.append(f"COPILOT_CLI_PATH: there is no file {self.copilot_cli_path}")
-        return found
+    @field_validator("copilot_provider_base_url", "copilot_model")
+    @classmethod
+    def _goes_with_provider(cls, value: str | None, found: ValidationInfo) -> str | None:
+        if found.data.get("copilot_provider_type") and not value:
+            raise PydanticCustomError("needed", "is needed with COPILOT_PROVIDER_TYPE")
+        return value
+
+    @field_validator("github_token")
+    @classmethod
+    def _some_model(cls, value: SecretStr | None, found: ValidationInfo) -> SecretStr | None:
+        # A provider that is given but wrong is missing here; it has its own line then.
+        if value is None and found.data.get("copilot_provider_type", "wrong") is None:
+            raise PydanticCustomError("model", "set it, or COPILOT_PROVIDER_TYPE for another model")
+        return value
+
+    @field_validator("copilot_cli_path")
+    @classmethod
+    def _cli_is_there(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise PydanticCustomError("no_file", "there is no file {path}", {"path": str(value)})
+        return value
 
     def limits(self) -> Limits:
         return Limits(timeout=self.task_timeout)

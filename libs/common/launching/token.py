@@ -20,10 +20,12 @@ def verify(secret: str, task_id: str, token: str, now: datetime) -> bool:
     """Whether the token is ours, for this task, and not yet expired (constant time)."""
     expiry, _, signature = token.partition(".")
     expected = _signature(secret, task_id, expiry)
-    genuine = hmac.compare_digest(expected.encode(), signature.encode())
+    genuine = hmac.compare_digest(expected.encode(), signature.encode(errors="replace"))
     return genuine and expiry.isdecimal() and now.timestamp() <= int(expiry)
 
 
 def _signature(secret: str, task_id: str, expiry: str) -> str:
     text = f"gca-task:{task_id}:{expiry}"
-    return hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
+    # A header may hold bytes that are no text; they must fail to match, not to encode.
+    said = text.encode(errors="replace")
+    return hmac.new(secret.encode(), said, hashlib.sha256).hexdigest()
