@@ -44,12 +44,10 @@ def clean(text: str, *, policy: Policy) -> Cleaned:
     if too_long := len(tidy) > policy.max_chars:
         tidy = tidy[: policy.max_chars]
     pieces = _pieces(tidy, policy, kinds)
-    out = "\n".join(pieces).rstrip()
+    out = _join(pieces)
     if too_long or len(out) > policy.max_chars:
         kinds.add("cut")
-        out = limits.cut(
-            pieces, policy.max_chars, lambda line: blocks.render_line(line, policy, kinds)
-        )
+        out = limits.cut(pieces, policy.max_chars, lambda part: _join(_pieces(part, policy, kinds)))
     if blocked := find_secret(out, policy.secrets):
         return Cleaned(text="", removed=tuple(sorted(kinds)), blocked=blocked)
     return Cleaned(text=out, removed=tuple(sorted(kinds)))
@@ -62,6 +60,10 @@ def one_line_code(text: str) -> str:
 
 def _secret_in(raw: str, tidy: str, policy: Policy) -> str | None:
     return find_secret(tidy, policy.secrets) or find_secret(raw, policy.secrets)
+
+
+def _join(pieces: list[str]) -> str:
+    return "\n".join(pieces).rstrip()
 
 
 def _pieces(tidy: str, policy: Policy, kinds: set[str]) -> list[str]:

@@ -104,7 +104,7 @@ def render_prose(prose: Prose, policy: Policy, kinds: set[str]) -> str:
     return "\n".join(render_line(line, policy, kinds, table=table) for line in lines)
 
 
-def render_line(line: str, policy: Policy, kinds: set[str], *, table: bool = True) -> str:
+def render_line(line: str, policy: Policy, kinds: set[str], *, table: bool) -> str:
     cleaned = Line(line, policy, kinds, table=table).clean()
     safe = quick_actions.defuse(cleaned)
     if safe != cleaned:

@@ -18,7 +18,7 @@ LINK = re.compile(
 URL = re.compile(r"[A-Za-z0-9+.-]*\\?:\\?/\\?/[^\s<>\"`\\|]*")
 WWW = re.compile(r"www\.[^\s<>\"`\\|]*", re.IGNORECASE)
 AUTOLINK = re.compile(r"<([A-Za-z][A-Za-z0-9+.-]{1,31}:[^\s<>`|]{0,2000})>")
-TAG = re.compile(r"<[A-Za-z/!?]")
+NO_TAG = re.compile(r"<(?=[\s\d=-]|$)")
 COMMON_ENTITY = re.compile(r"&(lt|gt|amp|quot|apos|#39|nbsp);")
 ENTITY_TEXT = {
     "lt": "\\<",

@@ -106,20 +106,33 @@ class Line:
         code = defuse_marker(self._line[self._at : close])
         self._at = close + len(run)
         if self._table and "|" in code:  # a table splits cells before it looks for code
-            self._put(self._nested(code.replace("\\", "\\\\").replace("`", "\\`")))
+            self._put_apart(code.replace("\\", "\\\\").replace("`", "\\`"))
         else:
             self._put_code(f"{run}{code}{run}")
+
+    def _put_apart(self, text: str) -> None:
+        """Text whose fences are gone must not join its neighbours to a reference."""
+        ends = self._at >= len(self._line) or self._line[self._at].isspace()
+        self._put(" " if self._joins_last() else "")
+        self._put(self._nested(text) + ("" if ends else " "))
+
+    def _joins_last(self) -> bool:
+        return bool(self._out) and not self._out[-1][-1].isspace()
 
     def _angle(self, _found: str) -> None:
         if autolink := links.AUTOLINK.match(self._line, self._at):
             self._at = autolink.end()
-            self._put_address(autolink[1])
-        elif links.TAG.match(self._line, self._at):
-            bang = self._line.startswith("<!", self._at)
-            self._replace("<!" if bang else "<", "\\<\\!" if bang else "\\<", "html")
-        else:
+            if links.may_link(autolink[1], self._policy.allowed_hosts):
+                self._put(autolink[0])
+            else:
+                self._kinds.add("link")
+                self._put_code(code_span(autolink[1]))
+        elif links.NO_TAG.match(self._line, self._at):
             self._put("<")
             self._at += 1
+        else:
+            bang = self._line.startswith("<!", self._at)
+            self._replace("<!" if bang else "<", "\\<\\!" if bang else "\\<", "html")
 
     def _bracket(self, _found: str) -> None:
         link = links.LINK.match(self._line, self._at)
@@ -132,7 +145,8 @@ class Line:
             self._kinds.add("image" if image else "link")
             if image:
                 self._out.pop()
-            self._put(f"{self._nested(link[1])} (")
+            shown = self._nested(link[1])
+            self._put(f"\\[{shown}] (" if self._joins_last() else f"{shown} (")
             self._put_code(code_span(link[2]))
             self._put(")")
             return
@@ -162,9 +176,7 @@ class Line:
             self._at += 1
             return
         self._at += len(found)
-        self._put_address(found.replace("\\", ""))
-
-    def _put_address(self, url: str) -> None:
+        url = found.replace("\\", "")
         if links.may_link(url, self._policy.allowed_hosts):
             self._put(url)
         else:

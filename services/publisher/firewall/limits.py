@@ -9,34 +9,34 @@ def notice(limit: int) -> str:
     return f"*Shortened: the full text was longer than {limit:,} characters.*"
 
 
-def cut(pieces: list[str], limit: int, shorten_line: Callable[[str], str]) -> str:
+def cut(pieces: list[str], limit: int, again: Callable[[str], str]) -> str:
     """As many pieces as fit, with a notice at the end.
 
     A piece is prose or a whole fence. The last one is shortened by lines; a fence is closed again.
-    `shorten_line` makes a line safe again that had to be cut in its middle.
+    `again` cleans what is left once more: its last line may have been cut in the middle.
     """
     tail = "\n\n" + notice(limit)
     budget = limit - len(tail)
     out: list[str] = []
     for piece in pieces:
         if len(piece) > budget:
-            out.append(_shorten(piece, budget, shorten_line))
+            out.append(_shorten(piece, budget))
             break
         out.append(piece)
         budget -= len(piece) + 1
-    return "\n".join(part for part in out if part).rstrip("\n") + tail
+    return (again("\n".join(part for part in out if part)) + tail).lstrip("\n")
 
 
-def _shorten(piece: str, budget: int, shorten_line: Callable[[str], str]) -> str:
+def _shorten(piece: str, budget: int) -> str:
     lines = piece.split("\n")
     if lines[0].startswith("```"):
-        body = _fitting(lines[1:-1], budget - len(lines[0]) - len(lines[-1]) - 2)
+        room = budget - len(lines[0]) - len(lines[-1]) - 2
+        body = _fitting(lines[1:-1], room) or [lines[1][: max(0, room - 1)]]
+        body = [line for line in body if line] and body
         return "\n".join([lines[0], *body, lines[-1]]) if body else ""
     kept = _fitting(lines, budget)
     if not kept and budget > 0:
-        # Escapes can make a cut line longer again, so leave room before giving it up.
-        start = shorten_line(lines[0][: budget // 2])
-        return start if len(start) <= budget else ""
+        return lines[0][: budget // 2]  # what was cut through may need escapes now
     return "\n".join(kept)
 
 

@@ -31,7 +31,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """Rules of one text. Everything is refused unless it is named here."""
 
     allowed_hosts: frozenset[str] = frozenset()
-    """Hosts links may lead to (GitLab, Jira): lower case, with the port when it is not the usual."""
+    """Hosts links may lead to (GitLab, Jira): lower case, with a port that is not the usual."""
     allowed_mentions: frozenset[str] = frozenset()
     """User names, without `@`, that a text may notify."""
     secrets: tuple[str, ...] = ()

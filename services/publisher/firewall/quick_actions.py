@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 
 _COMMAND = re.compile(r"(?:[^\w/`\\]|_|\d+[.)])*(?=/\w)")
-_COMMAND_IN_CODE = re.compile(r"\s*(?=/\w)")
+_COMMAND_IN_CODE = re.compile(r"(?:[\s>]|[-*+]\s|\d{1,9}[.)]\s)*(?=/\w)")
 _INCLUDE = re.compile(r"[\s>]*(?=::include)", re.IGNORECASE)
 _QUOTE_BLOCK = re.compile(r"[ \t]*(?=>[> \t]*$)")
 _FRONT_MATTER = re.compile(r"(?:---|\+\+\+|;;;)[ \t]*\w*[ \t]*")

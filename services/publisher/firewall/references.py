@@ -14,7 +14,7 @@ _MENTION = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_./-]*")
 _NEXT = {
     "#": re.compile(r"[\w\"']"),
     "!": re.compile(r"\d"),
-    "~": re.compile(r"[^\s~]|~~"),  # a label, or a fence of tildes
+    "~": re.compile(r"\S"),  # a label, or a fence of tildes
     "%": re.compile(r"[\w\"'{?.&-]"),
     "&": re.compile(r"[\w#\"]"),
     "^": re.compile(r"\w"),
