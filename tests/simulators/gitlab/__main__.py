@@ -1,8 +1,8 @@
 """`python -m tests.simulators.gitlab --port 0 --folder DIR [--demo]`: the simulator as a process.
 
 Prints one JSON line with its url and pid when it is ready; SIGTERM or SIGINT end it. Reads
-SIM_WEBHOOK_URL, SIM_WEBHOOK_SECRET, SIM_READ_TOKEN and SIM_WRITE_TOKEN. A folder used before is
-emptied: a second start begins fresh.
+SIM_WEBHOOK_URL, SIM_WEBHOOK_SECRET, SIM_READ_TOKEN and SIM_WRITE_TOKEN. A second start on the
+same folder begins fresh: the repositories in it are removed.
 """
 
 from __future__ import annotations

@@ -19,7 +19,8 @@ from .state import DEVELOPER, GUEST, REPORTER
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from .state import MergeRequest, Project, Token, User, World
+    from .state import MergeRequest, Project, Token, User
+    from .world import World
 
 WORLD: web.AppKey[World] = web.AppKey("world")
 USERNAME: web.RequestKey[str] = web.RequestKey("username", str)

@@ -14,7 +14,8 @@ from .errors import ApiError, forbidden, message
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from .state import Token, World
+    from .state import Token
+    from .world import World
 
 _READS = {"GET", "HEAD"}
 

@@ -21,7 +21,8 @@ from .views import too_large
 
 if TYPE_CHECKING:
     from .diffs import FileDiff
-    from .state import Discussion, MergeRequest, User, World
+    from .state import Discussion, MergeRequest, User
+    from .world import World
 
 MAX_BODY = 1_000_000
 NO_LINE = {"line_code": ["can't be blank", "must be a valid line code"]}

@@ -13,7 +13,8 @@ from .state import DEVELOPER, DraftNote
 
 if TYPE_CHECKING:
     from .positions import Position
-    from .state import Discussion, MergeRequest, User, World
+    from .state import Discussion, MergeRequest, User
+    from .world import World
 
 
 def check_line_range(raw: Any) -> None:

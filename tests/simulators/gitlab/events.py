@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from . import hook_bodies
 
 if TYPE_CHECKING:
-    from .state import Award, MergeRequest, Note, Project, User, World
+    from .state import Award, MergeRequest, Note, Project, User
+    from .world import World
 
 
 def merge_request_event(

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from .positions import Position
     from .repository import Commit
-    from .state import MergeRequest, Note, Project, User, World
+    from .state import MergeRequest, Note, Project, User
+    from .world import World
 
 VISIBILITY_LEVELS = {"private": 0, "internal": 10, "public": 20}
 

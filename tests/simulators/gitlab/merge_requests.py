@@ -23,7 +23,8 @@ from .state import (
 )
 
 if TYPE_CHECKING:
-    from .state import Project, User, World
+    from .state import Project, User
+    from .world import World
 
 
 def open_merge_request(  # the fields of the form

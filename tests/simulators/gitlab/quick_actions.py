@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from . import merge_requests as life
-from .state import DEVELOPER, ExecutedCommand
+from .state import DEVELOPER
+from .world import ExecutedCommand
 
 if TYPE_CHECKING:
-    from .state import MergeRequest, User, World
+    from .state import MergeRequest, User
+    from .world import World
 
 _COMMAND = re.compile(r"^ {0,3}/([a-z_]+)(?:[ \t]+(.*))?$", re.IGNORECASE)
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")

@@ -1,92 +1,51 @@
 """The simulated GitLab as tests use it: a server in this process with a handle on its world.
 
 `running_gitlab` starts one on a free port; `python -m tests.simulators.gitlab` uses the same
-class. A folder that was used before is emptied: every start is fresh.
+class. Every start is fresh: the repositories of an earlier start in the folder are removed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
-from collections import deque
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from aiohttp import web
-
-from . import comments, control, events, rest, smart_http
+from . import control, events
 from . import merge_requests as life
-from . import web as pages
-from .api import WORLD
-from .faults import Faults
-from .middleware import FAULTS, LOG, MIDDLEWARES, THROTTLE
+from .actions import Actions
 from .repository import ZERO_SHA, Content, Repository
-from .request_log import LoggedRequest, RequestLog
-from .state import DEVELOPER, MAINTAINER, Hook, Member, Project, Token, World
-from .webhooks import Delivery, Webhooks
+from .state import DEVELOPER, MAINTAINER, Hook, Member, Project, Token
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from .settings import ServerSettings
-    from .state import Discussion, DraftNote, ExecutedCommand, MergeRequest, Note, User
+    from aiohttp import web
+
+    from .state import User
+    from .webhooks import Delivery
 
 READ_SCOPES = {"read_api", "read_repository"}
-MAX_REQUEST = 64 * 1024 * 1024
 
 
-class SimulatedGitLab:
-    """One GitLab server. `users`: alice (human, owner of every project) and copilot-agent (bot)."""
+class SimulatedGitLab(Actions):
+    """One GitLab server: its tokens, projects and webhooks, besides what its bases have.
+
+    alice is maintainer of every project and owns `human_token`; the bot owns the other two.
+    """
 
     def __init__(self, folder: Path) -> None:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        self.world = World(folder)
-        self.world.webhooks = Webhooks(self.world)
-        self.faults = Faults()
-        self.log = RequestLog()
-        self.alice = self.world.add_user("alice", name="Alice Adams")
-        self.bot = self.world.add_user("copilot-agent", name="Copilot Agent", bot=True)
+        super().__init__(folder)
         self._human = self.world.add_token(self.alice, {"api"})
         self._read = self.world.add_token(self.bot, READ_SCOPES)
         self._write = self.world.add_token(self.bot, {"api"})
         self._hook: dict[str, Any] | None = None
-        self._runner: web.AppRunner | None = None
 
-    # --- the server -------------------------------------------------------------
-
-    async def start(self, *, host: str = "127.0.0.1", port: int = 0) -> None:
-        app = web.Application(middlewares=MIDDLEWARES, client_max_size=MAX_REQUEST)
-        app[WORLD], app[LOG], app[FAULTS] = self.world, self.log, self.faults
-        app[THROTTLE], app[smart_http.PUSHES] = deque(), {}
+    def application(self) -> web.Application:
+        app = super().application()
         app[control.GITLAB] = self
-        for part in (rest, control, smart_http, pages):
-            app.add_routes(part.routes())
-        self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=1)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port)
-        await site.start()
-        bound = self._runner.addresses[0][1]
-        self.world.url = f"http://{host}:{bound}"
-
-    async def stop(self) -> None:
-        await self.world.webhooks.close()
-        if self._runner is not None:
-            await self._runner.cleanup()
-
-    @property
-    def url(self) -> str:
-        return self.world.url
-
-    @property
-    def settings(self) -> ServerSettings:
-        return self.world.settings
-
-    def advance(self, seconds: float) -> None:
-        """Move the server's clock forward."""
-        self.world.clock.advance(seconds)
+        return app
 
     # --- people and tokens --------------------------------------------------------
 
@@ -241,107 +200,6 @@ class SimulatedGitLab:
         project.repository.set_ref(f"refs/heads/{branch}", None)
         self._branch_moved(project, self.alice, branch, before, ZERO_SHA)
 
-    # --- merge requests -----------------------------------------------------------
-
-    async def open_merge_request(
-        self,
-        project: Project,
-        *,
-        source_branch: str,
-        target_branch: str | None = None,
-        title: str = "Change files",
-        description: str = "",
-        draft: bool = False,
-        author: User | None = None,
-        source_project: Project | None = None,
-    ) -> MergeRequest:
-        return life.open_merge_request(
-            self.world,
-            author or self.alice,
-            source_project=source_project or project,
-            project=project,
-            source_branch=source_branch,
-            target_branch=target_branch or project.default_branch,
-            title=f"Draft: {title}" if draft else title,
-            description=description,
-        )
-
-    async def close(self, merge_request: MergeRequest) -> None:
-        life.change_state(self.world, merge_request, self.alice, "closed")
-
-    async def reopen(self, merge_request: MergeRequest) -> None:
-        life.change_state(self.world, merge_request, self.alice, "opened")
-
-    async def merge(self, merge_request: MergeRequest) -> None:
-        life.merge(self.world, merge_request, self.alice)
-
-    async def mark_ready(self, merge_request: MergeRequest) -> None:
-        life.set_draft(self.world, merge_request, self.alice, draft=False)
-
-    async def mark_draft(self, merge_request: MergeRequest) -> None:
-        life.set_draft(self.world, merge_request, self.alice, draft=True)
-
-    async def retarget(self, merge_request: MergeRequest, target_branch: str) -> None:
-        life.edit(self.world, merge_request, self.alice, target_branch=target_branch)
-
-    async def set_title(self, merge_request: MergeRequest, title: str) -> None:
-        life.edit(self.world, merge_request, self.alice, title=title)
-
-    async def edit(self, merge_request: MergeRequest, **fields: Any) -> None:
-        """Change title, description, target_branch, labels, assignees, reviewers; one hook.
-
-        With no field the hook has empty changes.
-        """
-        life.edit(self.world, merge_request, self.alice, **fields)
-
-    async def comment(
-        self,
-        merge_request: MergeRequest,
-        text: str,
-        *,
-        as_user: User | None = None,
-        discussion: Discussion | None = None,
-    ) -> Note | None:
-        """Write a plain comment, or a reply; None when it was commands only."""
-        who = as_user or self.alice
-        if discussion is not None:
-            return comments.reply(self.world, merge_request, who, discussion, text).note
-        return comments.post(self.world, merge_request, who, comments.NewNote(text)).note
-
-    async def edit_comment(self, merge_request: MergeRequest, note: Note, text: str) -> None:
-        comments.edit(self.world, merge_request, note, text)
-
-    async def resolve(self, merge_request: MergeRequest, discussion: Discussion) -> None:
-        comments.set_resolved(
-            self.world, merge_request, self.alice, discussion.notes, resolved=True
-        )
-
-    def delete_merge_request(self, merge_request: MergeRequest) -> None:
-        del merge_request.project.merge_requests[merge_request.iid]
-
-    def delete_project(self, project: Project) -> None:
-        del self.world.projects[project.id]
-
-    # --- what there is --------------------------------------------------------------
-
-    def discussions(self, merge_request: MergeRequest) -> list[Discussion]:
-        """Return what a person sees: threads and single comments, without system notes."""
-        return [d for d in merge_request.discussions() if not d.notes[0].system]
-
-    def notes(self, merge_request: MergeRequest) -> list[Note]:
-        return [note for note in merge_request.notes if not note.system]
-
-    def drafts(self, merge_request: MergeRequest) -> list[DraftNote]:
-        return list(merge_request.drafts)
-
-    @property
-    def requests(self) -> list[LoggedRequest]:
-        return self.log.entries
-
-    @property
-    def executed_commands(self) -> list[ExecutedCommand]:
-        return self.world.executed_commands
-
     # --- webhooks -------------------------------------------------------------------
 
     def set_webhook(
@@ -415,7 +273,7 @@ async def running_gitlab(
     webhook_secret: str | None = None,
     signing_token: str | None = None,
 ) -> AsyncIterator[SimulatedGitLab]:
-    """Run a fresh server on a free port of the loopback address; the folder is emptied first."""
+    """Run a fresh server on a free port of the loopback address; fresh each time."""
     gitlab = await asyncio.to_thread(SimulatedGitLab, folder)
     gitlab.set_webhook(url=webhook_url, secret=webhook_secret, signing_token=signing_token)
     await gitlab.start()

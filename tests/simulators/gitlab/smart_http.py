@@ -19,7 +19,8 @@ from .repository import ZERO_SHA, git_environment
 from .state import DEVELOPER, REPORTER
 
 if TYPE_CHECKING:
-    from .state import Project, Token, World
+    from .state import Project, Token
+    from .world import World
 
 CHUNK = 64 * 1024
 PUSHES: web.AppKey[dict[int, asyncio.Lock]] = web.AppKey("pushes")

@@ -1,4 +1,4 @@
-"""What the server remembers: users, tokens, projects, merge requests, notes, drafts, hooks.
+"""The records of the server: users, tokens, projects, merge requests, notes, drafts, hooks.
 
 Plain data with the few rules that belong to one record. Everything lives in memory except the
 repositories. Read and written by every other module of the simulator.
@@ -6,24 +6,17 @@ repositories. Read and written by every other module of the simulator.
 
 from __future__ import annotations
 
-import itertools
 import re
 import secrets
-from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-from .clock import Clock
-from .settings import ServerSettings
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from datetime import datetime
-    from pathlib import Path
 
-    from .diffs import FileDiff
     from .positions import Position
     from .repository import Repository
-    from .webhooks import Webhooks
+    from .world import World
 
 GUEST, REPORTER, DEVELOPER, MAINTAINER, OWNER = 10, 20, 30, 40, 50
 _DRAFT_TITLE = re.compile(r"^\s*(?:\[draft\]|draft:|\(draft\))\s*", re.IGNORECASE)
@@ -285,70 +278,5 @@ def without_draft(title: str) -> str:
     return _DRAFT_TITLE.sub("", title)
 
 
-@dataclass(frozen=True)
-class ExecutedCommand:
-    """A quick action that ran, with whose rights: the proof for or against the output firewall."""
-
-    project_id: int
-    iid: int
-    username: str
-    command: str
-    argument: str
-
-
-@dataclass
-class World:
-    """The whole server: its tables, its clock, its settings."""
-
-    folder: Path
-    url: str = ""
-    settings: ServerSettings = field(default_factory=ServerSettings)
-    clock: Clock = field(default_factory=Clock)
-    users: dict[int, User] = field(default_factory=dict)
-    tokens: dict[str, Token] = field(default_factory=dict)
-    projects: dict[int, Project] = field(default_factory=dict)
-    system_hooks: list[Hook] = field(default_factory=list)
-    executed_commands: list[ExecutedCommand] = field(default_factory=list)
-    note_posts: dict[int, deque[datetime]] = field(default_factory=dict)
-    webhooks: Webhooks = field(init=False)
-    _ids: itertools.count[int] = field(default_factory=lambda: itertools.count(1001))
-
-    def next_id(self) -> int:
-        """Return an id that no other record has, so that ids and iids cannot be mixed up."""
-        return next(self._ids)
-
-    @property
-    def external_url(self) -> str:
-        return (self.settings.external_url or self.url).rstrip("/")
-
-    def add_user(self, username: str, *, name: str = "", bot: bool = False) -> User:
-        user = User(len(self.users) + 1, username, name or username.title(), bot=bot)
-        self.users[user.id] = user
-        return user
-
-    def add_token(self, user: User, scopes: set[str], *, value: str = "", kind: str = "") -> Token:
-        token = Token(
-            value=value or f"glpat-{secrets.token_urlsafe(15)}",
-            user=user,
-            scopes=frozenset(scopes),
-            kind=kind or "personal",
-            created_at=self.clock.now(),
-        )
-        self.tokens[token.value] = token
-        return token
-
-    def project_by_path(self, path: str) -> Project | None:
-        wanted = path.lower()
-        found = (p for p in self.projects.values() if p.path_with_namespace.lower() == wanted)
-        return next(found, None)
-
-    def diff(self, merge_request: MergeRequest, version: DiffVersion) -> list[FileDiff]:
-        repository = merge_request.project.repository
-        return repository.diff(version.base_sha, version.head_sha)
-
-
 def new_discussion_id() -> str:
     return secrets.token_hex(20)
-
-
-Params = dict[str, Any]

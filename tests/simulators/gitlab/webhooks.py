@@ -23,7 +23,8 @@ import aiohttp
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .state import Hook, Project, World
+    from .state import Hook, Project
+    from .world import World
 
 TITLES = {
     "merge_request": "Merge Request Hook",

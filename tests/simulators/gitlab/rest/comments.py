@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from tests.simulators.gitlab import comments, events, quick_actions, views
+from tests.simulators.gitlab import comments, events, note_views, quick_actions
 from tests.simulators.gitlab.api import Call, endpoint, no_content, reply
 from tests.simulators.gitlab.drafts import may_resolve
 from tests.simulators.gitlab.errors import bad_request, forbidden, invalid, message, not_found
@@ -90,13 +90,15 @@ async def list_notes(call: Call) -> web.Response:
     return page_of(
         call,
         notes,
-        lambda page: [views.note(call.world, merge_request, n) for n in page if _visible(call, n)],
+        lambda page: [
+            note_views.note(call.world, merge_request, n) for n in page if _visible(call, n)
+        ],
     )
 
 
 async def show_note(call: Call) -> web.Response:
     merge_request = call.merge_request()
-    return reply(views.note(call.world, merge_request, _note(call, merge_request)))
+    return reply(note_views.note(call.world, merge_request, _note(call, merge_request)))
 
 
 async def create_note(call: Call) -> web.Response:
@@ -109,7 +111,7 @@ async def create_note(call: Call) -> web.Response:
 def _posted(call: Call, merge_request: MergeRequest, posted: comments.Posted) -> web.Response:
     if posted.note is None:
         return reply({"commands_changes": posted.commands, "summary": posted.summary}, 202)
-    shown = views.note(call.world, merge_request, posted.note)
+    shown = note_views.note(call.world, merge_request, posted.note)
     return reply({**shown, "commands_changes": posted.commands}, 201)
 
 
@@ -117,7 +119,7 @@ async def edit_note(call: Call) -> web.Response:
     merge_request = call.merge_request()
     note = _own_note(call, merge_request)
     comments.edit(call.world, merge_request, note, call.required("body"))
-    return reply(views.note(call.world, merge_request, note))
+    return reply(note_views.note(call.world, merge_request, note))
 
 
 def _own_note(call: Call, merge_request: MergeRequest) -> Note:
@@ -141,7 +143,7 @@ async def delete_note(call: Call) -> web.Response:
 async def list_awards(call: Call) -> web.Response:
     note = _note(call, call.merge_request())
     return page_of(
-        call, note.awards, lambda page: [views.award(call.world, a, note.id) for a in page]
+        call, note.awards, lambda page: [note_views.award(call.world, a, note.id) for a in page]
     )
 
 
@@ -156,7 +158,7 @@ async def create_award(call: Call) -> web.Response:
     award = Award(call.world.next_id(), name, call.user, call.world.clock.now())
     note.awards.append(award)
     events.emoji_event(call.world, merge_request, note, award, "award")
-    return reply(views.award(call.world, award, note.id), 201)
+    return reply(note_views.award(call.world, award, note.id), 201)
 
 
 async def delete_award(call: Call) -> web.Response:
@@ -181,13 +183,13 @@ async def list_discussions(call: Call) -> web.Response:
     return page_of(
         call,
         merge_request.discussions(),
-        lambda page: [views.discussion(call.world, merge_request, d) for d in page],
+        lambda page: [note_views.discussion(call.world, merge_request, d) for d in page],
     )
 
 
 async def show_discussion(call: Call) -> web.Response:
     merge_request = call.merge_request()
-    return reply(views.discussion(call.world, merge_request, _discussion(call, merge_request)))
+    return reply(note_views.discussion(call.world, merge_request, _discussion(call, merge_request)))
 
 
 async def create_discussion(call: Call) -> web.Response:
@@ -201,7 +203,7 @@ async def create_discussion(call: Call) -> web.Response:
     discussion = merge_request.discussion(posted.note.discussion_id)
     if discussion is None:
         raise not_found("Discussion")
-    return reply(views.discussion(call.world, merge_request, discussion), 201)
+    return reply(note_views.discussion(call.world, merge_request, discussion), 201)
 
 
 async def create_reply(call: Call) -> web.Response:
@@ -217,7 +219,7 @@ async def resolve_discussion(call: Call) -> web.Response:
     discussion = _discussion(call, merge_request)
     call.required("resolved")
     _resolve(call, merge_request, discussion.notes)
-    return reply(views.discussion(call.world, merge_request, discussion))
+    return reply(note_views.discussion(call.world, merge_request, discussion))
 
 
 def _resolve(call: Call, merge_request: MergeRequest, notes: list[Note]) -> None:
@@ -242,4 +244,4 @@ async def edit_reply(call: Call) -> web.Response:
         return await edit_note(call)
     note = _note(call, merge_request)
     _resolve(call, merge_request, [note])
-    return reply(views.note(call.world, merge_request, note))
+    return reply(note_views.note(call.world, merge_request, note))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from tests.simulators.gitlab import comments, drafts, views
+from tests.simulators.gitlab import comments, drafts, note_views
 from tests.simulators.gitlab.api import Call, endpoint, no_content, reply
 from tests.simulators.gitlab.errors import bad_request, forbidden, message, not_found
 from tests.simulators.gitlab.pagination import page_of
@@ -54,12 +54,12 @@ def _one(call: Call, merge_request: MergeRequest) -> DraftNote:
 async def list_drafts(call: Call) -> web.Response:
     merge_request = _merge_request(call)
     mine = _own(call, merge_request)
-    return page_of(call, mine, lambda page: [views.draft(merge_request, d) for d in page])
+    return page_of(call, mine, lambda page: [note_views.draft(merge_request, d) for d in page])
 
 
 async def show(call: Call) -> web.Response:
     merge_request = _merge_request(call)
-    return reply(views.draft(merge_request, _one(call, merge_request)))
+    return reply(note_views.draft(merge_request, _one(call, merge_request)))
 
 
 async def create(call: Call) -> web.Response:
@@ -79,7 +79,7 @@ async def create(call: Call) -> web.Response:
         reply_to=call.text("in_reply_to_discussion_id") or None,
         resolve=call.flag("resolve_discussion"),
     )
-    return reply(views.draft(merge_request, draft), 201)
+    return reply(note_views.draft(merge_request, draft), 201)
 
 
 async def edit(call: Call) -> web.Response:
@@ -88,7 +88,7 @@ async def edit(call: Call) -> web.Response:
     if "note" not in call.params:
         raise bad_request("Missing params to modify")
     draft.note = call.required("note")
-    return reply(views.draft(merge_request, draft))
+    return reply(note_views.draft(merge_request, draft))
 
 
 async def delete(call: Call) -> web.Response:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from .merge_request import moment, state_badge
 
 if TYPE_CHECKING:
-    from tests.simulators.gitlab.state import MergeRequest, World
+    from tests.simulators.gitlab.state import MergeRequest
     from tests.simulators.gitlab.webhooks import Delivery
+    from tests.simulators.gitlab.world import World
 
 MOST_DELIVERIES = 12
 

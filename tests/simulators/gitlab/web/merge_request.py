@@ -14,7 +14,8 @@ from . import diff, markdown
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from tests.simulators.gitlab.state import Discussion, MergeRequest, Note, Suggestion, World
+    from tests.simulators.gitlab.state import Discussion, MergeRequest, Note, Suggestion
+    from tests.simulators.gitlab.world import World
 
 _SUGGESTION = re.compile(r"^suggestion(?::-\d+\+\d+)?$")
 _COLOURS = ("#6f5bd6", "#1f75cb", "#108548", "#c17d10", "#c04")
