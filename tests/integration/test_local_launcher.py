@@ -20,7 +20,7 @@ import pytest
 
 from libs.common.errors import Permanent, Temporary
 from libs.common.launching import exits, processes, state
-from libs.common.launching.local import ROOT, LocalLauncher
+from libs.common.launching.local import KEPT, ROOT, SHELF, LocalLauncher
 from libs.common.launching.protocol import Job, Launch
 from libs.common.launching.state import Exit, JobFile, Running, Step
 from tests.contract.launcher import LauncherContract, only_job, order
@@ -236,7 +236,18 @@ async def test_cancel_ends_children_and_removes_folder_and_clone(machine: Machin
     assert not processes.is_alive(supervisor.pid, supervisor.started)
     assert not machine.job.exists()
     assert not clone.exists()
-    assert list(machine.folder.glob(".gone-*")) == []
+    assert list(clone.parent.iterdir()) == []
+
+
+async def test_logs_of_the_newest_forgotten_jobs_are_kept_for_people(machine: Machine):
+    shelf = machine.folder / SHELF
+    for number in range(KEPT):
+        (shelf / f"00{number:02}-gca-review-old").mkdir(parents=True)
+    await machine.run(shell("run", "echo why; exit 1"))
+    await machine.launcher.cancel(order().job_name)
+    kept = sorted(shelf.iterdir())
+    assert (len(kept), kept[0].name) == (KEPT, "0001-gca-review-old")
+    assert (shelf / kept[-1] / "run.log").read_text() == "why\n"
 
 
 async def test_cancel_ends_even_a_supervisor_that_hangs(machine: Machine):
@@ -362,6 +373,17 @@ async def test_names_that_leave_the_folder_are_refused(machine: Machine):
     for name in ("", "..", "a/b", ".clones"):
         with pytest.raises(Permanent, match="cannot be the name of a Job"):
             await machine.launcher.cancel(name)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="there is only ps elsewhere")
+def test_processes_are_the_same_by_proc_and_by_ps():
+    ours, init = os.getpid(), 1
+    by_proc = {process.pid: process for process in processes.table()}
+    by_ps = {process.pid: process for process in processes._by_ps("-A")}
+    for pid in (ours, init):
+        assert by_ps[pid].parent == by_proc[pid].parent
+        assert by_ps[pid].group == by_proc[pid].group
+    assert processes._by_ps("-p", str(ours)) == [by_ps[ours]]
 
 
 async def test_exit_file_is_plain_json_for_people(machine: Machine):

@@ -35,14 +35,18 @@ GRACE_SECONDS = 5.0
 """Between SIGTERM and SIGKILL to a step."""
 SLACK_SECONDS = 3.0
 """What a supervisor may take on top of that to end, before it is killed itself."""
+SHELF = ".ended"
+"""Folder of the newest `KEPT` forgotten Jobs' logs, for people who look for what went wrong."""
+KEPT = 20
 _T = TypeVar("_T")
 
 
 class LocalLauncher:
     """Implements `protocol.Launcher`; a Job is the folder `<folder>/<job_name>`.
 
-    Finished folders stay until cancelled. `clones` holds an own work folder per Job, made before
-    its steps start and removed with it. `grace` is seconds between SIGTERM and SIGKILL.
+    Finished folders stay until cancelled; then their logs are kept in `SHELF`. `clones` holds an
+    own work folder per Job, made before its steps start and removed with it. `grace` is seconds
+    between SIGTERM and SIGKILL.
     """
 
     def __init__(
@@ -101,18 +105,25 @@ class LocalLauncher:
         self._remove(job_name)
 
     def _remove(self, job_name: str) -> None:
-        """Forget at once by renaming; deleting a large clone may take its time."""
-        for path in (self._path(job_name), self._clones / job_name):
-            gone = path.with_name(f".gone-{path.name}-{secrets.token_hex(4)}")
+        """Forget at once by renaming: the logs go to the shelf, the clone is deleted."""
+        shelf = self._folder / SHELF
+        shelf.mkdir(mode=0o700, parents=True, exist_ok=True)
+        clone = self._clones / job_name
+        gone = clone.with_name(f".gone-{job_name}-{secrets.token_hex(4)}")
+        for path, target in (
+            (self._path(job_name), shelf / f"{time.time_ns()}-{job_name}"),
+            (clone, gone),
+        ):
             with contextlib.suppress(FileNotFoundError):
-                path.rename(gone)
-                shutil.rmtree(gone, ignore_errors=True)
+                path.rename(target)
+        shutil.rmtree(gone, ignore_errors=True)
+        for oldest in sorted(shelf.iterdir())[:-KEPT]:
+            shutil.rmtree(oldest, ignore_errors=True)
 
     def _sweep(self) -> None:
         """Finish deletions that a crash interrupted."""
-        for root in (self._folder, self._clones):
-            for gone in root.glob(".gone-*"):
-                shutil.rmtree(gone, ignore_errors=True)
+        for gone in self._clones.glob(".gone-*"):
+            shutil.rmtree(gone, ignore_errors=True)
 
     def _path(self, job_name: str) -> Path:
         if not job_name or "/" in job_name or job_name.startswith("."):

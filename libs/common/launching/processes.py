@@ -18,6 +18,8 @@ import msgspec
 
 _PROC = Path("/proc")
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER, linux/prctl.h
+# One option each: BSD's ps takes all that follows "=" for the heading of that column.
+_COLUMNS = ("-o", "pid=", "-o", "ppid=", "-o", "pgid=", "-o", "stat=", "-o", "lstart=")
 
 
 class Process(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,7 +118,7 @@ def _by_proc(pid: int) -> Process | None:
 
 def _by_ps(*which: str) -> list[Process]:
     done = subprocess.run(  # noqa: S603  fixed words and a number
-        ["/bin/ps", *which, "-o", "pid=,ppid=,pgid=,stat=,lstart="],
+        ["/bin/ps", *which, *_COLUMNS],
         capture_output=True,
         text=True,
         timeout=10,
