@@ -32,7 +32,8 @@ from libs.common.errors import AgentError, cut
 from libs.common.events.tasks import Usage
 from services.runner import leash
 from services.runner.cli import version_warning
-from services.runner.permissions import AVAILABLE_TOOLS, Walls, decide
+from services.runner.permissions import AVAILABLE_TOOLS, READING_TOOLS, Walls, decide
+from services.runner.untrusted import show_hidden
 
 log = structlog.get_logger()
 START_SECONDS = 60.0
@@ -184,6 +185,7 @@ def _options(order: SessionOrder, heard: Heard) -> dict[str, Any]:
         "available_tools": list(AVAILABLE_TOOLS),
         "tools": order.tools,
         "on_permission_request": decided,
+        "hooks": {"on_post_tool_use": shown},
         "on_event": lambda event: context.copy().run(heard.on_event, event),
         "system_message": {"mode": "replace", "content": order.system},
         "skip_custom_instructions": True,
@@ -210,6 +212,16 @@ def _options(order: SessionOrder, heard: Heard) -> dict[str, Any]:
             **({"api_key": order.provider.api_key} if order.provider.api_key else {}),
         }
     return options
+
+
+def shown(call: Any, _: Any) -> dict[str, Any] | None:
+    """What a built-in tool answered, with its hidden characters written out (SR-13)."""
+    answer = call["toolResult"]
+    text = answer.get("textResultForLlm") if isinstance(answer, dict) else None
+    if call["toolName"] not in READING_TOOLS or not isinstance(text, str):
+        return None
+    visible = show_hidden(text)
+    return {"modifiedResult": {**answer, "textResultForLlm": visible}} if visible != text else None
 
 
 async def _say_version(client: CopilotClient) -> None:

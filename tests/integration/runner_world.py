@@ -183,6 +183,13 @@ def provider(model: SimulatedModel, name: str = "sim-reviewer") -> dict[str, str
     }
 
 
+async def asked(model: SimulatedModel) -> None:
+    """Wait until the model got its first request."""
+    async with asyncio.timeout(30):
+        while not model.requests:  # noqa: ASYNC110  the model is a server, it knows no waiters
+            await asyncio.sleep(0.05)
+
+
 async def ended(process: Process) -> Ended:
     stdout, stderr = await process.communicate()
     text = (stdout + stderr).decode(errors="replace")
