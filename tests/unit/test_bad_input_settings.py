@@ -46,6 +46,7 @@ WRONG = {
     "GITLAB_WEBHOOK_SIGNING_TOKEN": "canary",
     "TASK_EXECUTOR": "canary",
     "MAX_CONCURRENT_TASKS": "0",
+    "LEASE_SECONDS": "0",
     "TASK_TIMEOUT": "1",
     "REVIEW_DRAFTS": "canary",
     "COPILOT_PROVIDER_TYPE": "canary",
