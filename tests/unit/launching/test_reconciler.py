@@ -6,91 +6,26 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any
 
-import msgspec
 import pytest
 from structlog.testing import capture_logs
 
 from libs.common import subjects
 from libs.common.errors import Temporary
 from libs.common.events.envelope import Recorded
-from libs.common.events.tasks import Superseded, TaskFailed, TaskRequested
+from libs.common.events.tasks import Superseded, TaskFailed
 from libs.common.launching import token
 from libs.common.launching.effects import DoorAddress, Effects, Ports
 from libs.common.launching.histories import Histories
 from libs.common.launching.launches import Attempts, Launches
 from libs.common.launching.plan import OpenTask, StartJob
 from libs.common.launching.protocol import Launch
-from libs.common.launching.reconciler import Policy, Reconciler
+from libs.common.launching.reconciler import Reconciler
 from libs.common.launching.slots import Slots
-from tests.fakes.clock import FakeClock
-from tests.fakes.kv import MemoryKeyValue
 from tests.fakes.launcher import FakeLauncher
-from tests.fakes.log import MemoryLog
 from tests.unit.launching import examples
 from tests.unit.launching.examples import TRACE, name_of, request
-
-SECRET = "door secret"
-REVIEW = request(7)
-
-
-def newest_only(tasks: list[OpenTask], _records: list[Recorded]) -> dict[str, str]:
-    return {task.task_id: "newer head" for task in tasks[:-1]}
-
-
-def nothing(_tasks: list[OpenTask], _records: list[Recorded]) -> dict[str, str]:
-    return {}
-
-
-class World:
-    """What outlives a reconciler: the log, the buckets, the Jobs, the time."""
-
-    def __init__(self, slots: int = 2) -> None:
-        self.clock = FakeClock()
-        self.log = MemoryLog(self.clock)
-        self.locks = MemoryKeyValue(self.clock)
-        self.dedup = MemoryKeyValue(self.clock)
-        self.launcher = FakeLauncher()
-        self._slots = slots
-
-    def reconciler(
-        self, policy: Policy = nothing, kinds: str = "review", **ports: Any
-    ) -> Reconciler:
-        given: dict[str, Any] = {
-            "log": self.log,
-            "launcher": self.launcher,
-            "slots": Slots(ports.pop("locks", self.locks), self._slots),
-            "launches": Launches(ports.pop("dedup", self.dedup)),
-        }
-        return Reconciler(
-            **(given | ports),
-            clock=self.clock,
-            kinds=frozenset({kinds}),
-            source="reviewer",
-            policy=policy,
-            door=DoorAddress(url="http://127.0.0.1:8001/", secret=SECRET),
-            every=1000,
-        )
-
-    async def settle(self, policy: Policy = nothing, seconds: float = 200) -> None:
-        """Fresh reconcilers, as after restarts, pass after pass over `seconds`."""
-        for _ in range(int(seconds // 20)):
-            reconciler = self.reconciler(policy)
-            await reconciler.full_pass()
-            self.clock.advance(20)
-            await reconciler.full_pass()
-
-    def results(self) -> list[object]:
-        return [
-            record.event for record in self.log.events if record.subject.startswith("task.result.")
-        ]
-
-    def running(self) -> list[str]:
-        return [job.task_id for job in self.launcher.running.values() if job.phase == "running"]
-
-    async def held(self) -> list[str]:
-        return sorted(await Slots(self.locks, 9).held())
+from tests.unit.launching.world import REVIEW, SECRET, World, again, newest_only, nothing
 
 
 @pytest.fixture
@@ -169,7 +104,7 @@ async def test_woken_pass_sees_a_new_request_and_no_other(world: World):
 
 
 async def test_superseded_task_ends_and_its_job_is_cancelled(world: World):
-    older, newer = REVIEW, _again(REVIEW)
+    older, newer = REVIEW, again(REVIEW)
     await examples.requested(world.log, older)
     reconciler = world.reconciler(newest_only)
     await reconciler.full_pass()
@@ -197,7 +132,7 @@ async def test_policy_sees_each_merge_request_on_its_own_with_its_whole_history(
     assert sorted(seen) == [([request(iid).task_id], ["mr", "task"]) for iid in (1, 2)]
 
 
-async def test_fact_about_a_merge_request_with_an_open_task_is_read_again(world: World):
+async def test_fact_about_a_merge_request_with_an_open_task_is_readagain(world: World):
     await examples.requested(world.log, REVIEW)
     closed = [False]
 
@@ -275,6 +210,17 @@ async def test_launcher_that_is_away_costs_the_task_no_launch(world: World):
     await reconciler.full_pass()
     assert (await Launches(world.dedup).get(name_of(REVIEW))).count == 1
     assert world.running() == [REVIEW.task_id]
+
+
+async def test_launch_that_happened_although_its_answer_was_lost_is_not_repeated(world: World):
+    await examples.requested(world.log, REVIEW)
+    world.launcher.fail_after_launch = [Temporary("no answer")]
+    reconciler = world.reconciler()
+    for _ in range(3):
+        await reconciler.full_pass()
+        world.clock.advance(60)
+    assert (len(world.launcher.orders), world.running()) == (1, [REVIEW.task_id])
+    assert await world.held() == [REVIEW.task_id]
 
 
 class _AwayLauncher(FakeLauncher):
@@ -366,105 +312,6 @@ async def test_progress_is_told_in_three_lines(world: World):
     assert [line["event"] for line in lines] == ["job started", "job ended", "task ended"]
     assert all(line.items() >= names.items() for line in lines)
     assert SECRET not in str(lines)
-
-
-def _with(wanted: TaskRequested, **changed: Any) -> TaskRequested:
-    return msgspec.structs.replace(wanted, **changed)
-
-
-def _again(wanted: TaskRequested) -> TaskRequested:
-    return _with(wanted, task_id=f"{wanted.task_id}-n99")
-
-
-class Killed(BaseException):
-    """The process is gone, in the middle of what it did."""
-
-
-class Mortal:
-    """Passes every call on to a port and kills the process at one write, before or after it."""
-
-    WRITES = frozenset({"create", "update", "delete", "append", "launch", "cancel"})
-
-    def __init__(self, port: object, life: dict[str, int], *, after: bool) -> None:
-        self._port, self._life, self._after = port, life, after
-
-    def __getattr__(self, name: str) -> Any:
-        call = getattr(self._port, name)
-        return self._mortal(call) if name in self.WRITES else call
-
-    def _mortal(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        async def called(*args: Any, **given: Any) -> Any:
-            self._life["left"] -= 1
-            if self._life["left"] == 0 and not self._after:
-                raise Killed
-            answer = await call(*args, **given)
-            if self._life["left"] == 0:
-                raise Killed
-            return answer
-
-        return called
-
-
-async def _eventful(world: World) -> None:
-    """One task to launch, one superseded with a running Job, one crashed, one expired."""
-    # An attempt counts even when it was cut off, so one more than the crash takes must be allowed.
-    old, crashed, expired = (
-        request(1),
-        _with(request(2), max_launches=3),
-        request(3, expires_in=100),
-    )
-    for wanted in (old, crashed):
-        await examples.requested(world.log, wanted)
-    reconciler = world.reconciler(newest_only)
-    await reconciler.full_pass()
-    world.launcher.exit(name_of(crashed), "run failed", 70)
-    await examples.requested(world.log, expired)
-    await examples.requested(world.log, _again(old))
-    world.clock.advance(200)
-
-
-async def _killed_at(write: int, *, after: bool) -> tuple[World, bool]:
-    world = World(slots=2)
-    await _eventful(world)
-    life = {"left": write}
-    ports = {
-        name: Mortal(getattr(world, name), life, after=after)
-        for name in ("log", "locks", "dedup", "launcher")
-    }
-    doomed = world.reconciler(newest_only, **ports)
-    try:
-        await doomed.full_pass()
-        world.clock.advance(10)
-        await doomed.full_pass()
-    except Killed:
-        return world, True
-    return world, False
-
-
-async def _end_state(world: World) -> tuple[object, ...]:
-    await world.settle(newest_only)
-    # Two replicas may end two tasks in either order; what counts is what each end says.
-    ends = sorted(repr(result) for result in world.results())
-    return ends, sorted(world.running()), sorted(world.launcher.running), await world.held()
-
-
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-async def test_killed_at_any_write_the_next_process_comes_to_the_same_end(*, after: bool):
-    expected = await _end_state((await _killed_at(0, after=after))[0])
-    deaths = 0
-    for write in range(1, 40):
-        world, killed = await _killed_at(write, after=after)
-        deaths += killed
-        assert await _end_state(world) == expected, f"killed at write {write}"
-    assert 8 < deaths < 39
-
-
-async def test_the_expected_end_of_that_story_is_the_right_one():
-    world, _ = await _killed_at(0, after=False)
-    ends, running, jobs, held = await _end_state(world)
-    wanted = sorted([request(2).task_id, _again(request(1)).task_id])
-    assert (running, held, len(jobs)) == (wanted, wanted, 2)
-    assert len(ends) == 2
 
 
 @asynccontextmanager
