@@ -96,6 +96,8 @@ class Line:
         self._at += 1 if pair is None else 2
         if pair is not None and pair[0] == "\\[":
             self._part_contents()
+        elif pair is not None and pair[0] == "\\<" and self._line.startswith("!", self._at):
+            self._replace("!", "\\!", "html")  # no marker, not even an escaped one
 
     def _backticks(self, run: str) -> None:
         self._at += len(run)

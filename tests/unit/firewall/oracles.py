@@ -46,13 +46,13 @@ def tokens(text: str) -> Iterator[Token]:
 
 def live_parts(text: str, allowed: str) -> list[str]:
     """What GitLab would act on outside code: references, addresses, html, images, other links."""
+    ours = re.compile(re.escape(allowed) + r"(?![\w.@:-])[^\s<>`]*")
     live = []
     for token in tokens(text):
         if token.type in {"html_block", "html_inline", "image"}:
             live.append(token.content or token.type)
-        elif token.type == "link_open" and not str(token.attrs["href"]).startswith(allowed):
+        elif token.type == "link_open" and not ours.match(str(token.attrs["href"])):
             live.append(str(token.attrs["href"]))
         elif token.type == "text":
-            rest = re.sub(re.escape(allowed) + r"[^\s<>`]*", "", token.content)
-            live += [match[0] for match in _LIVE.finditer(rest)]
+            live += [match[0] for match in _LIVE.finditer(ours.sub("", token.content))]
     return live

@@ -15,7 +15,7 @@ from services.publisher.firewall.limits import notice
 from services.publisher.markers import read_markers
 from tests.unit.firewall.oracles import commands, live_parts
 
-HOME = "https://gitlab.example.com/"
+HOME = "https://gitlab.example.com"
 POLICY = Policy(allowed_hosts=frozenset({"gitlab.example.com"}))
 QUICK_ACTIONS = (  # noqa: SIM905  # 110 quoted words read worse
     "add_child add_contacts add_email add_parent add_todo approve assign assign_reviewer award"
@@ -50,9 +50,16 @@ PIECES = st.sampled_from(
             "\n|-|-|\n",
         ),
         *("<!--", "-->", "<b>", "<", ">", "<img src=x>", "[", "]", "](", ")", "![", "(", "[TOC]"),
-        *("https://evil.example/x", HOME + "a", "www.evil.example", "://", ":", "[a](https://e.x)"),
         *(
-            f"[a]({HOME}x)",
+            "https://evil.example/x",
+            HOME + "/a",
+            "www.evil.example",
+            "://",
+            ":",
+            "[a](https://e.x)",
+        ),
+        *(
+            f"[a]({HOME}/x)",
             "\n",
             "\n\n",
             "\r",
@@ -118,6 +125,8 @@ def test_cleaning_twice_changes_nothing(text):
 
 @settings(max_examples=200, deadline=None)
 @given(TEXTS)
+@example("\\")
+@example("\\<!-- gca:v1 task=t item=i -->")
 def test_no_marker_survives_sr_28(text):
     cleaned = clean(f"{text}\n<!-- gca:v1 task=t item=summary -->\n{text}", policy=POLICY).text
 
@@ -152,11 +161,28 @@ def count_calls() -> Iterator[list[int]]:
         sys.setprofile(None)
 
 
-@pytest.mark.parametrize(
-    "unit",
-    ["`", "` ``", "[", "[a](", "<!--", "<", "@", "\\", "a", "aA+", "https://", "&#64;", "1.", "> ",
-     "|-", "```\n", "~~~\n", "/x\n", "\n", "<!-- -->", "![a](x:", "www.", "glpat-", "\u200b", "token='"],
-)  # fmt: skip
+UNITS = (
+    *(
+        "`",
+        "` ``",
+        "[",
+        "[a](",
+        "<!--",
+        "<",
+        "@",
+        "\\",
+        "a",
+        "aA+",
+        "https://",
+        "&#64;",
+        "1.",
+        "> ",
+    ),
+    *("|-", "```\n", "~~~\n", "/x\n", "\n", "<!-- -->", "![a](x:", "www.", "\u200b", "token='"),
+)
+
+
+@pytest.mark.parametrize("unit", UNITS)
 def test_work_grows_with_length_not_faster(unit):
     def work(size: int) -> int:
         with count_calls() as calls:
