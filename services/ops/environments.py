@@ -43,7 +43,7 @@ OWN: dict[str, tuple[str, ...]] = {
         "CLONE_DIR",
         "TASK_STATE_DIR",
     ),
-    "publisher": (*GITLAB, "GITLAB_TOKEN"),
+    "publisher": (*GITLAB, "GITLAB_TOKEN", "LEASE_SECONDS"),
 }
 
 

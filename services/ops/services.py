@@ -28,6 +28,8 @@ class Service:
     environment: dict[str, str]
     log: Path
     health_url: str
+    longest_pause: float = LONGEST_PAUSE
+    """Longest wait before it is started again, in seconds."""
     child: Child | None = None
     problems: list[str] = field(default_factory=list)
     """Settings it refuses to start with."""
@@ -36,7 +38,7 @@ class Service:
 async def keep_running(service: Service, screen: Screen, stopping: asyncio.Event) -> None:
     """Run the service until `stopping`; one that dies is started again, ever more slowly."""
     command = [sys.executable, "-m", f"services.{service.name}"]
-    pause = 0.5
+    pause = min(0.5, service.longest_pause)
     while not stopping.is_set():
         async with running(
             service.name, command, service.environment, service.log, screen.child_line
@@ -52,7 +54,7 @@ async def keep_running(service: Service, screen: Screen, stopping: asyncio.Event
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause + random.random() * pause):  # noqa: S311  # jitter
                 await stopping.wait()
-        pause = min(LONGEST_PAUSE, 2 * pause)
+        pause = min(service.longest_pause, 2 * pause)
 
 
 async def _either(child: Child, stopping: asyncio.Event) -> None:

@@ -21,7 +21,7 @@ async def publish_failure(result: Recorded, request: TaskRequested, *, ports: Po
     assert isinstance(result.event, TaskFailed)  # noqa: S101  # narrowed by the caller
     if await published_already(request, ports):
         return
-    async with ports.leases.held(f"publish.{request.project_id}.{request.iid}"):
+    async with ports.alone(request.project_id, request.iid):
         why = plan.outdated(request, await look_again(request, ports))
         if why is not None:
             await record_published(outcome(request, "superseded", why), result, request, ports)

@@ -47,7 +47,7 @@ class GitLab(Protocol):
 class Leases(Protocol):
     """Exclusion between replicas; raises `Temporary` when somebody else holds the key."""
 
-    def held(self, key: str) -> AbstractAsyncContextManager[object]: ...
+    def held(self, key: str, *, ttl: int) -> AbstractAsyncContextManager[object]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,3 +60,9 @@ class Ports:
     reviewed: Reviewed
     clock: Clock
     policy: Policy
+    lease_seconds: int = 30
+    """How long the lease of a publisher that died keeps others away."""
+
+    def alone(self, project_id: int, iid: int) -> AbstractAsyncContextManager[object]:
+        """The merge request's lease: one publisher at a time writes to it."""
+        return self.leases.held(f"publish.{project_id}.{iid}", ttl=self.lease_seconds)

@@ -27,8 +27,7 @@ async def publish_review(result: Recorded, request: TaskRequested, *, ports: Por
     assert isinstance(result.event, ReviewDone)  # noqa: S101  # narrowed by the caller
     if await published_already(request, ports):
         return
-    key = f"publish.{request.project_id}.{request.iid}"
-    async with ports.leases.held(key):
+    async with ports.alone(request.project_id, request.iid):
         mr = await look_again(request, ports)
         why = plan.outdated(request, mr)
         found = await look(request, ports) if mr is not None else plan.Ours()

@@ -15,5 +15,11 @@ class Settings(GitLabSettings):
     gitlab_token: SecretStr = Field(
         description="Token with api scope, role Developer; posts what people see."
     )
+    lease_seconds: int = Field(
+        default=30,
+        ge=2,
+        le=300,
+        description="Seconds until another publisher takes over from one that died.",
+    )
 
     health_default: ClassVar[int] = 8084

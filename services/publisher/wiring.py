@@ -58,6 +58,7 @@ async def wire(settings: Settings, life: Life) -> AsyncIterator[Running]:
             policy=Policy(
                 allowed_hosts=frozenset({urlsplit(settings.gitlab_url).netloc}), secrets=(token,)
             ),
+            lease_seconds=settings.lease_seconds,
         )
         consumer = Consumer(
             connection,

@@ -32,6 +32,10 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds of wall time for both steps together."""
     traceparent: str = ""
 
+    def __repr__(self) -> str:
+        """Without the token (SR-37)."""
+        return f"Launch(job_name={self.job_name!r}, task_id={self.task_id!r})"
+
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A Job as the launcher sees it; `reason` says in plain words why an exited one ended."""

@@ -1,0 +1,206 @@
+"""The whole system as a test sees it: real processes, real NATS, simulated GitLab and model.
+
+Services get the environments that `gca up` gives them and are started again when they die.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from libs.common import subjects
+from libs.common.events.envelope import Recorded
+from libs.common.events.tasks import TaskPublished, TaskRequested
+from libs.common.jetstream.apply import apply
+from libs.common.jetstream.connection import Connection, connected
+from libs.common.jetstream.log import JetStreamLog
+from libs.common.jetstream.server import running_nats
+from libs.common.jetstream.topology import topology
+from libs.common.launching.local import LocalLauncher
+from services.ops.environments import environment
+from services.ops.places import free_port
+from services.ops.services import Service, keep_running, wait_ready
+from services.ops.show import Screen
+from tests.simulators.gitlab import MergeRequest, SimulatedGitLab, running_gitlab
+from tests.simulators.model import SimulatedModel, running_model
+
+WEBHOOK_SECRET = "webhook-secret-canary-4711"
+DOOR_SECRET = "door-secret-canary-0815-long"
+SERVICES = ("ingest", "reviewer", "publisher")
+
+
+@dataclass
+class System:
+    """A running system; `screen` holds what `gca up` would have shown of its troubles."""
+
+    folder: Path
+    gitlab: SimulatedGitLab
+    model: SimulatedModel
+    connection: Connection
+    services: dict[str, Service]
+    launcher: LocalLauncher
+    screen: io.StringIO
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def log(self) -> JetStreamLog:
+        return JetStreamLog(self.connection)
+
+    def pid(self, name: str) -> int:
+        child = self.services[name].child
+        assert child is not None, f"{name} does not run"
+        return child.pid
+
+    def kill(self, name: str) -> None:
+        """SIGKILL; the service is started again by itself."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid(name), signal.SIGKILL)
+
+    async def history(self, mr: MergeRequest) -> list[Recorded]:
+        return await self.log.history(subjects.history(mr.project.id, mr.iid))
+
+    async def requested(self, mr: MergeRequest) -> list[TaskRequested]:
+        found = [r.event for r in await self.history(mr)]
+        return [event for event in found if isinstance(event, TaskRequested)]
+
+    async def published(self, mr: MergeRequest) -> list[TaskPublished]:
+        found = [r.event for r in await self.history(mr)]
+        return [event for event in found if isinstance(event, TaskPublished)]
+
+    async def review_of(
+        self, mr: MergeRequest, head_sha: str | None = None, *, seconds: float = 60
+    ) -> TaskPublished:
+        """Wait for the record that this head's task was published, whatever its outcome."""
+        sha = head_sha or mr.head_sha
+
+        async def found() -> TaskPublished | None:
+            records = await self.published(mr)
+            return next((p for p in records if p.head_sha == sha), None)
+
+        record = await self.until(found, f"the review of {sha[:12]}", seconds=seconds)
+        assert isinstance(record, TaskPublished)
+        return record
+
+    async def until(self, look: Callable[[], object], what: str, *, seconds: float = 30) -> object:
+        """Wait until `look` answers something true; fails with what the services said."""
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    seen = look()
+                    seen = await seen if asyncio.iscoroutine(seen) else seen
+                    if seen:
+                        return seen
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise AssertionError(
+                f"waited {seconds} s for {what}\n{self.screen.getvalue()[-4000:]}"
+            ) from None
+
+    def logs(self) -> str:
+        """Everything that any process of the system has written to its log files."""
+        files = [*self.folder.glob("logs/*.log"), *self.folder.glob("tasks/**/*.log")]
+        return "\n".join(file.read_text(errors="replace") for file in files)
+
+
+@contextlib.asynccontextmanager
+async def running_system(
+    folder: Path,
+    *,
+    mode: str = "sim-reviewer",
+    settings: dict[str, str] | None = None,
+    services: tuple[str, ...] = SERVICES,
+) -> AsyncIterator[System]:
+    """Start everything and wait until it can work; nothing is left running afterwards."""
+    async with contextlib.AsyncExitStack() as stack:
+        nats = await stack.enter_async_context(running_nats(folder / "nats", token="nats-canary"))
+        connection = await stack.enter_async_context(
+            connected(nats.url, name="test", on_closed=lambda: None)
+        )
+        await apply(connection, topology(), replicas=1)
+        gitlab = await stack.enter_async_context(running_gitlab(folder / "gitlab"))
+        model = await stack.enter_async_context(running_model(mode=mode))
+        launcher = LocalLauncher(folder / "tasks", steps=lambda _: [], clones=folder / "clones")
+        stack.push_async_callback(_end_jobs, launcher)
+        screen = io.StringIO()
+        system = System(
+            folder=folder,
+            gitlab=gitlab,
+            model=model,
+            connection=connection,
+            services={},
+            launcher=launcher,
+            screen=screen,
+        )
+        own = _own(folder, nats.url)
+        given = _settings(gitlab, model, mode) | (settings or {})
+        await _start(stack, system, services, given, own)
+        gitlab.set_webhook(url=f"http://127.0.0.1:{own['PORT']}/webhook", secret=WEBHOOK_SECRET)
+        yield system
+
+
+async def _start(
+    stack: contextlib.AsyncExitStack,
+    system: System,
+    names: tuple[str, ...],
+    given: dict[str, str],
+    own: dict[str, str],
+) -> None:
+    (system.folder / "logs").mkdir(exist_ok=True)
+    screen = Screen(system.screen)
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    for name in names:
+        service = Service(
+            name=name,
+            environment=environment(name, inherited | given, own),
+            log=system.folder / "logs" / f"{name}.log",
+            health_url=f"http://127.0.0.1:{own[f'{name}_health']}",
+            longest_pause=0.2,
+        )
+        system.services[name] = service
+        stack.push_async_callback(
+            _stop, asyncio.create_task(keep_running(service, screen, system.stopping)), system
+        )
+    await wait_ready(list(system.services.values()), screen, system.stopping)
+
+
+async def _stop(task: asyncio.Task[None], system: System) -> None:
+    system.stopping.set()
+    await task
+
+
+async def _end_jobs(launcher: LocalLauncher) -> None:
+    for job in await launcher.jobs():
+        await launcher.cancel(job.job_name)
+
+
+def _own(folder: Path, nats_url: str) -> dict[str, str]:
+    ports = {name: str(free_port(0)) for name in ("PORT", "TASK_DOOR_PORT")}
+    return ports | {
+        "NATS_URL": nats_url,
+        "HOST": "127.0.0.1",
+        "TASK_DOOR_URL": f"http://127.0.0.1:{ports['TASK_DOOR_PORT']}",
+        "TASK_DOOR_SECRET": DOOR_SECRET,
+        "TASK_STATE_DIR": str(folder / "tasks"),
+        "CLONE_DIR": str(folder / "clones"),
+        "GITLAB_WEBHOOK_SECRET": WEBHOOK_SECRET,
+        **{f"{name}_health": str(free_port(0)) for name in SERVICES},
+    }
+
+
+def _settings(gitlab: SimulatedGitLab, model: SimulatedModel, mode: str) -> dict[str, str]:
+    return {
+        "GITLAB_URL": gitlab.url,
+        "GITLAB_READ_TOKEN": gitlab.read_token,
+        "GITLAB_TOKEN": gitlab.write_token,
+        "COPILOT_PROVIDER_TYPE": "openai",
+        "COPILOT_PROVIDER_BASE_URL": model.url,
+        "COPILOT_PROVIDER_API_KEY": model.api_key,
+        "COPILOT_MODEL": mode,
+        "LOG_LEVEL": "INFO",
+    }
