@@ -37,7 +37,7 @@ WITHHELD = (
 )
 _PROTECTED = "*A suggested change was left out: this file decides what runs, a person changes it.*"
 _SEVERITY: dict[Severity, str] = {"error": "Error", "warning": "Warning", "info": "Note"}
-_WORK: dict[TaskKind, str] = {"review": "review", "ask": "answer", "coding": "change"}
+_WORK: dict[TaskKind, str] = {"review": "review", "ask": "answer", "coding": "code change"}
 _MAX_SKIPPED = 50
 _MAX_NAME = 200
 _UNPLACED_CHARS = 2_000
@@ -51,7 +51,7 @@ _FAILED: dict[FailureReason, tuple[str, str]] = {
     ),
     "auth": (
         "The agent was not let in: one of its tokens is missing or no longer valid.",
-        "An operator has to renew it (`gca doctor` says which); then a new push starts a {work}.",
+        "An operator has to renew it; after that, a new push starts a {work}.",
     ),
     "timeout": (
         "The {work} was not done after {minutes} and was stopped.",
@@ -113,10 +113,7 @@ def failure_body(failed: TaskFailed, request: TaskRequested) -> str:
     work = _WORK[request.kind]
     words = {"work": work, "minutes": _count(max(1, request.limits.timeout // 60), "minute")}
     what, following = (text.format(**words) for text in _FAILED[failed.reason])
-    article = "An" if work[0] in "aeiou" else "A"
     parts = [f"**No {work} this time.** {what}", following]
-    if request.kind != "review":
-        parts[0] = f"**{article} {work} could not be given.** {what}"
     parts += ["---", _footer(request, Usage(), sum(failed.stages.values()))]
     return _note(parts, marker(request.task_id, "notice"))
 
@@ -124,8 +121,7 @@ def failure_body(failed: TaskFailed, request: TaskRequested) -> str:
 def notice_settled(request: TaskRequested) -> str:
     """What the note about a failure says once a later task did the work."""
     parts = [
-        f"An earlier {_WORK[request.kind]} failed; the one of commit "
-        f"`{request.head_sha[:8]}` went through.",
+        f"An earlier {_WORK[request.kind]} failed; that of `{request.head_sha[:8]}` went through.",
         "---",
         _footer(request, Usage(), 0),
     ]
@@ -157,8 +153,13 @@ def _suggestion(finding: Finding, policy: Policy) -> list[str]:
         return [_PROTECTED]
     # Not a one-click change, but the code itself may still help; it passes as any other text.
     ticks = "`" * (3 + finding.suggestion.count("```"))
-    code = _safe(f"{ticks}\n{finding.suggestion}\n{ticks}", policy)
-    return [code if code == WITHHELD else f"Suggested code for {_lines(finding)}:\n\n{code}"]
+    code = _safe(f"{ticks}\n{finding.suggestion.removesuffix(chr(10))}\n{ticks}", policy)
+    meant = msgspec.structs.replace(
+        finding,
+        line=finding.suggestion_start or finding.line,
+        end_line=finding.suggestion_end or finding.end_line,
+    )
+    return [code if code == WITHHELD else f"Suggested code for {_lines(meant)}:\n\n{code}"]
 
 
 def _result_line(review: ReviewDone, request: TaskRequested, placed: Placed) -> str:
