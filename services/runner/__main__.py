@@ -8,6 +8,8 @@ import signal
 import sys
 from typing import get_args
 
+import structlog
+
 from libs.common import telemetry
 from libs.common.errors import SettingsError
 from libs.common.launching.contract import ExitCode, Step
@@ -26,6 +28,9 @@ def main(arguments: list[str]) -> int:
         lines = "".join(f"  {problem}\n" for problem in error.problems)
         sys.stderr.write(f"runner cannot start; settings to mend:\n{lines}")
         return ExitCode.WRONG_SETTINGS
+    except Exception:  # noqa: BLE001  our own mistake, whatever it is, has an exit code
+        structlog.get_logger().exception("step failed")
+        return ExitCode.INTERNAL
 
 
 async def _until_stopped(step: Step) -> int:

@@ -51,6 +51,7 @@ async def clone_step(contract: Contract, ports: ClonePorts) -> ExitCode:
         await ports.door.hand_in(_failed(spec, error, seconds), deadline.end)
         return ExitCode.TASK_FAILED
     seconds = ports.clock.now().timestamp() - began
+    contract.work_dir.mkdir(parents=True, exist_ok=True)
     state.write(contract.work_dir, state.CloneState(started_at=started, seconds=seconds))
     log.info("clone finished", seconds=round(seconds, 2))
     return ExitCode.DONE

@@ -21,6 +21,8 @@ from libs.common.events.tasks import ReviewDone, TaskFailed, TaskRequested
 _T = TypeVar("_T")
 ATTEMPT_SECONDS = 30.0
 LONGEST_PAUSE = 15.0
+FETCH_SECONDS = 120.0
+"""Longest to ask for the spec: a Job that cannot get it holds a place for nothing."""
 AnyResult = ReviewDone | TaskFailed
 
 
@@ -43,7 +45,8 @@ class TaskDoor:
 
     async def fetch(self, deadline: float) -> TaskRequested:
         """The spec of this task; raises `NoTaskDoor`."""
-        body = await self._until(deadline, self._get)
+        soon = self._clock.now().timestamp() + FETCH_SECONDS
+        body = await self._until(min(deadline, soon), self._get)
         try:
             return msgspec.json.decode(body, type=TaskRequested)
         except msgspec.MsgspecError as error:
@@ -55,7 +58,7 @@ class TaskDoor:
         await self._until(deadline, lambda: self._post(body))
 
     async def _until(self, deadline: float, attempt: Callable[[], Awaitable[_T]]) -> _T:
-        pause = 0.25
+        pause = 0.1
         while True:
             try:
                 async with asyncio.timeout(ATTEMPT_SECONDS):

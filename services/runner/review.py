@@ -20,7 +20,7 @@ from libs.common.errors import cut
 from libs.common.events.tasks import FailureReason, ReviewDone, TaskFailed, TaskRequested
 from libs.common.git.errors import GitError
 from libs.common.launching.contract import Contract, ExitCode
-from services.runner import fallback, gathering, prompt, state
+from services.runner import fallback, gathering, prompt, state, submission
 from services.runner.cli import cli_environment
 from services.runner.deadline import Deadline
 from services.runner.desk import Desk, Review
@@ -142,14 +142,15 @@ async def _order(
 
 def _from_words(text: str, desk: Desk) -> Review | None:
     """What a model without tools said: its JSON, else all of it as the summary."""
-    if not text.strip():
+    text = str(submission.encodable(text)).strip()
+    if not text:
         return None
     found = fallback.arguments(text)
     if found is not None:
         desk.submit(found)
         if desk.best is not None:
             return desk.best
-    return Review(summary=text.strip()[:LONGEST_SUMMARY], findings=())
+    return Review(summary=text[:LONGEST_SUMMARY], findings=())
 
 
 def nothing_to_review(scope: Scope) -> Review:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from libs.common.settings import Common, Url
 
@@ -37,13 +38,17 @@ class RunSettings(Common):
         default="openai", description="Kind of the model provider of one's own."
     )
     copilot_provider_base_url: Url | None = Field(
-        default=None, description="Address of the model provider, such as https://…/v1."
+        default=None,
+        validate_default=True,
+        description="Address of the model provider, such as https://…/v1.",
     )
     copilot_provider_api_key: SecretStr | None = Field(
         default=None, description="Key of the model provider."
     )
     copilot_model: str = Field(
-        default="", description="Model to use; needed with a provider of one's own."
+        default="",
+        validate_default=True,
+        description="Model to use; needed with a provider of one's own.",
     )
     copilot_cli_path: Path | None = Field(
         default=None, description="The Copilot CLI; found by itself after `make setup`."
@@ -52,15 +57,29 @@ class RunSettings(Common):
         default=None, description="Folder in which the Copilot CLI keeps its unpacked files."
     )
 
-    def problems(self) -> list[str]:
-        found = super().problems()
-        if self.github_token is None and self.copilot_provider_base_url is None:
-            found.append(
-                "GITHUB_TOKEN: is not set, and neither is COPILOT_PROVIDER_BASE_URL: set one of "
-                "them, so that there is a model to ask"
+    @field_validator("copilot_provider_base_url")
+    @classmethod
+    def _is_someone_to_ask(cls, value: str | None, found: ValidationInfo) -> str | None:
+        if value is None and found.data.get("github_token") is None:
+            raise PydanticCustomError(
+                "nobody",
+                "is not set, and neither is GITHUB_TOKEN: set one of them, so that there is a "
+                "model to ask",
             )
-        if self.copilot_provider_base_url is not None and not self.copilot_model:
-            found.append("COPILOT_MODEL: is not set; a provider of your own needs the model's name")
-        if self.copilot_cli_path is not None and not self.copilot_cli_path.is_file():
-            found.append(f"COPILOT_CLI_PATH: there is no file {self.copilot_cli_path}")
-        return found
+        return value
+
+    @field_validator("copilot_model")
+    @classmethod
+    def _is_named(cls, value: str, found: ValidationInfo) -> str:
+        if not value and found.data.get("copilot_provider_base_url"):
+            raise PydanticCustomError(
+                "no_model", "is not set; a provider of your own needs the model's name"
+            )
+        return value
+
+    @field_validator("copilot_cli_path")
+    @classmethod
+    def _is_there(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise PydanticCustomError("no_file", "there is no file {path}", {"path": str(value)})
+        return value

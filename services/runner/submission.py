@@ -13,8 +13,21 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 MAX_PROBLEMS = 15
 
 
+LARGEST_LINE = 10**9
+
+
 def _plain_word(value: object) -> object:
     return value.strip().lower() if isinstance(value, str) else value
+
+
+def encodable(value: object) -> object:
+    """Half a surrogate pair, which JSON may carry, cannot be written as UTF-8 later."""
+    return value.encode(errors="replace").decode() if isinstance(value, str) else value
+
+
+Words = Annotated[str, BeforeValidator(encodable)]
+LineNumber = Annotated[int, Field(ge=-LARGEST_LINE, le=LARGEST_LINE)]
+"""Any number is read, so that `findings` can say which would do; it must fit the result's JSON."""
 
 
 class SubmittedFinding(BaseModel):
@@ -22,21 +35,23 @@ class SubmittedFinding(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    file: str = Field(description="Path of the changed file, as in the diff.", min_length=1)
+    file: Words = Field(description="Path of the changed file, as in the diff.", min_length=1)
     side: Annotated[Literal["new", "old"], BeforeValidator(_plain_word)] = Field(
         description="'new' for added or unchanged lines, 'old' for removed lines."
     )
-    line: int = Field(description="First line, counted in the file of that side.")
-    end_line: int | None = Field(default=None, description="Last line of a range, else null.")
+    line: LineNumber = Field(description="First line, counted in the file of that side.")
+    end_line: LineNumber | None = Field(
+        default=None, description="Last line of a range, else null."
+    )
     severity: Annotated[Literal["error", "warning", "info"], BeforeValidator(_plain_word)]
-    comment: str = Field(description="What is wrong and why, in Markdown.", min_length=1)
-    suggestion: str | None = Field(
+    comment: Words = Field(description="What is wrong and why, in Markdown.", min_length=1)
+    suggestion: Words | None = Field(
         default=None, description="Text that replaces the lines, whole lines, without a fence."
     )
-    suggestion_start: int | None = Field(
+    suggestion_start: LineNumber | None = Field(
         default=None, description="First new-side line that the suggestion replaces."
     )
-    suggestion_end: int | None = Field(
+    suggestion_end: LineNumber | None = Field(
         default=None, description="Last new-side line that the suggestion replaces."
     )
 
@@ -46,7 +61,7 @@ class SubmittedReview(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    summary: str = Field(description="Two to six sentences: what changes, and how good it is.")
+    summary: Words = Field(description="Two to six sentences: what changes, and how good it is.")
     findings: list[SubmittedFinding] = Field(
         default_factory=list, description="Most important first; empty when all is well."
     )

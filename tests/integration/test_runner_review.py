@@ -34,6 +34,7 @@ async def test_a_review_is_handed_in_with_positions_usage_and_stages(tmp_path):
     assert result.files_reviewed == ("shop/prices.py",)
     assert result.usage.model == "sim-reviewer"
     assert result.usage.input_tokens > 0
+    assert ended.said("versions differ") == []
     assert set(result.stages) == {"start", "session"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from libs.common.diff import Refusal
@@ -112,7 +113,7 @@ def test_an_empty_suggestion_removes_lines():
     assert placed(suggestion="").suggestion == ""
 
 
-@pytest.mark.parametrize("line", [0, -1, 10**12])
+@pytest.mark.parametrize("line", [0, -1, 10**9])
 def test_impossible_lines_are_refused(line):
     assert refused(line=line)
 
@@ -202,6 +203,34 @@ def test_wrong_arguments_are_named(arguments, said):
 
     assert isinstance(problems, list)
     assert said in "\n".join(problems)
+
+
+@pytest.mark.parametrize("line", [10**30, -(10**30)])
+def test_a_number_that_no_result_can_hold_is_refused(line):
+    problems = read(
+        {"summary": "s", "findings": [{**review(submitted())["findings"][0], "line": line}]}
+    )
+
+    assert isinstance(problems, list)
+
+
+def test_half_a_surrogate_pair_does_not_stop_the_result():
+    desk = Desk(two_hunks(), most=200)
+
+    desk.submit(review(submitted(comment="\ud800 odd"), summary="\udfff"))
+
+    assert desk.accepted is not None
+    assert msgspec.json.encode(desk.accepted.findings)
+    assert desk.accepted.summary == "?"
+
+
+def test_a_model_that_never_mends_its_review_is_hopeless():
+    desk = Desk(two_hunks(), most=200)
+
+    answers = [desk.submit({"summary": 7}).accepted for _ in range(8)]
+
+    assert answers == [False] * 8
+    assert desk.hopeless
 
 
 def test_arguments_written_as_a_text_of_json_are_read():
