@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from libs.common.diff import Diff, FileDiff, Line, Refusal, line_text, locate
-from libs.common.events.tasks import Finding, Side
+from libs.common.events.tasks import Finding, Position, Side
 from services.runner.submission import SubmittedFinding, SubmittedReview
 
 LONGEST_COMMENT = 6000
@@ -112,19 +112,11 @@ def _range(submitted: SubmittedFinding) -> tuple[int, int]:
 
 
 def _finding(
-    submitted: SubmittedFinding, path: str, *, position: object, line_text: str
+    submitted: SubmittedFinding, path: str, *, position: Position | None, line_text: str
 ) -> Finding:
     line, end = _range(submitted)
-    start, last = submitted.suggestion_start, submitted.suggestion_end
-    usable = (
-        submitted.suggestion is not None
-        and position is not None
-        and submitted.side == "new"
-        and len(submitted.suggestion) <= LONGEST_SUGGESTION
-    )
-    first = (start if start is not None else line) if usable else None
-    final = (last if last is not None else max(end, first or 0)) if usable else None
-    usable = usable and first is not None and final is not None and 0 < first <= final
+    suggestion = _suggestion(submitted, line, end) if position is not None else None
+    text, first, last = suggestion or (None, None, None)
     return Finding(
         file=path,
         side=submitted.side,
@@ -132,9 +124,19 @@ def _finding(
         end_line=end,
         severity=submitted.severity,
         comment=submitted.comment[:LONGEST_COMMENT],
-        suggestion=submitted.suggestion if usable else None,
-        suggestion_start=first if usable else None,
-        suggestion_end=final if usable else None,
-        position=position,  # type: ignore[arg-type]  # Position or None, as `place` passes it
+        suggestion=text,
+        suggestion_start=first,
+        suggestion_end=last,
+        position=position,
         line_text=line_text,
     )
+
+
+def _suggestion(submitted: SubmittedFinding, line: int, end: int) -> tuple[str, int, int] | None:
+    """Text and the new-side lines it replaces; None when it could not be applied."""
+    text, first, last = submitted.suggestion, submitted.suggestion_start, submitted.suggestion_end
+    first = line if first is None else first
+    last = max(end, first) if last is None else last
+    if text is None or submitted.side == "old" or len(text) > LONGEST_SUGGESTION:
+        return None
+    return (text, first, last) if 0 < first <= last else None
