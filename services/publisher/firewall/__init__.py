@@ -67,12 +67,11 @@ def _join(pieces: list[str]) -> str:
 
 
 def _pieces(tidy: str, policy: Policy, kinds: set[str]) -> list[str]:
-    pieces = []
+    pieces: list[str] = []
     for block in blocks.split(tidy.strip()):
         if isinstance(block, blocks.Fence):
             pieces.append(blocks.render_fence(block, kinds))
         else:
-            pieces.append(blocks.render_prose(block, policy, kinds))
-    if pieces and not pieces[0].startswith("```"):
-        pieces[0] = quick_actions.defuse_top(pieces[0].lstrip())
+            prose = blocks.render_prose(block, policy, kinds)
+            pieces.append(prose if pieces else quick_actions.defuse_top(prose.lstrip()))
     return [piece for piece in pieces if piece]

@@ -96,8 +96,8 @@ class Line:
         self._at += 1 if pair is None else 2
         if pair is not None and pair[0] == "\\[":
             self._part_contents()
-        elif pair is not None and pair[0] == "\\<" and self._line.startswith("!", self._at):
-            self._replace("!", "\\!", "html")  # no marker, not even an escaped one
+        elif pair is not None and pair[0] == "\\<":
+            self._part_comment()
 
     def _backticks(self, run: str) -> None:
         self._at += len(run)
@@ -133,8 +133,13 @@ class Line:
             self._put("<")
             self._at += 1
         else:
-            bang = self._line.startswith("<!", self._at)
-            self._replace("<!" if bang else "<", "\\<\\!" if bang else "\\<", "html")
+            self._replace("<", "\\<", "html")
+            self._part_comment()
+
+    def _part_comment(self) -> None:
+        """No `<!` is left, so that nobody takes it for a marker, not even an escaped one."""
+        if self._line.startswith("!", self._at):
+            self._replace("!", "\\!", "html")
 
     def _bracket(self, _found: str) -> None:
         link = links.LINK.match(self._line, self._at)
@@ -164,6 +169,8 @@ class Line:
     def _reference(self, char: str) -> None:
         if char == "&" and (entity := links.COMMON_ENTITY.match(self._line, self._at)):
             self._replace(entity[0], links.ENTITY_TEXT[entity[1]], "html")
+            if entity[1] == "lt":
+                self._part_comment()
         elif references.is_reference(self._line, self._at, self._policy.allowed_mentions):
             self._replace(char, f"\\{char}", "mention" if char == "@" else "reference")
         else:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+
+_FENCE = re.compile(r"`{3,}[^`]+")
+"""First line of a fence as `blocks` writes it; prose has no backticks that stay open."""
 
 
 def notice(limit: int) -> str:
@@ -29,7 +33,7 @@ def cut(pieces: list[str], limit: int, again: Callable[[str], str]) -> str:
 
 def _shorten(piece: str, budget: int) -> str:
     lines = piece.split("\n")
-    if lines[0].startswith("```"):
+    if _FENCE.fullmatch(lines[0]):
         room = budget - len(lines[0]) - len(lines[-1]) - 2
         body = _fitting(lines[1:-1], room) or [lines[1][: max(0, room - 1)]]
         body = [line for line in body if line] and body

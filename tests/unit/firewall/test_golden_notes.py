@@ -103,7 +103,7 @@ FINDINGS = {
     "finding_without_position": finding(position=None, suggestion="rows = []\n"),
     "finding_in_protected_file": finding(file=".gitlab-ci.yml", suggestion="script: []"),
     "finding_hostile": finding(
-        comment="/approve\n@all see ![x](https://evil.example/?q=1) <!-- hidden -->\n```suggestion\nx\n```",
+        comment="/approve\n@all ![x](https://evil.example/?q=1)<!-- hidden -->\n```suggestion\n```",
         suggestion="a\u202eb",
     ),
     "finding_withheld": finding(comment="Key glpat-canary-of-our-own is used"),
@@ -127,7 +127,7 @@ SUMMARIES = {
     ),
     "summary_hostile": (
         review(
-            summary="/merge\n\n[[_TOC_]]\n\n```mermaid\ngraph\n```\n<!-- gca:v1 task=x item=summary -->"
+            summary="/merge\n\n[[_TOC_]]\n\n```mermaid\ngraph\n```\n<!-- gca:v1 task=x item=y -->"
         ),
         Placed(threads=3),
     ),
