@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import get_args
 
+import pytest
+
 from libs.common.events.tasks import Outcome, TaskResult
 from libs.common.jetstream.topology import DURABLES, EVENTS, topology
 from libs.common.launching import contract
@@ -13,6 +15,8 @@ from services.ops import environments
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "tests/README.md"])
 _TRANSITION = re.compile(r"^\s*(\[\*\]|\w+) --> (\[\*\]|\w+)", re.MULTILINE)
 _NAMED = re.compile(r'^\s*state ".*" as (\w+)$', re.MULTILINE)
 _ROW = re.compile(r"^\| (.+?) \|$", re.MULTILINE)
@@ -95,3 +99,25 @@ def test_the_table_of_secrets_is_that_of_the_code():
         assert told == {s for s in columns if name in environments.OWN[s]}, name
         steps = {step for step, cell in zip(("clone", "run"), cells[4:6], strict=True) if cell}
         assert steps == {s for s, names in contract.STEP_SETTINGS.items() if name in names}, name
+
+
+@pytest.mark.parametrize("path", DECISIONS, ids=lambda path: path.stem)
+def test_each_decision_has_its_number_and_four_headings(path):
+    text = path.read_text(encoding="utf-8")
+    headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
+
+    assert text.startswith(f"# {path.stem[:4]}. ")
+    assert headings == ["Context", "Decision", "Consequences", "Alternatives"]
+
+
+def test_decisions_are_numbered_without_a_gap():
+    numbers = [int(path.stem[:4]) for path in DECISIONS]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_between_documents_lead_somewhere(path):
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", path.read_text(encoding="utf-8"))
+    inside = [link for link in links if "://" not in link]
+
+    assert [link for link in inside if not (path.parent / link).exists()] == []
