@@ -39,7 +39,9 @@ class Place:
         if position["position_type"] == "file":
             # GitLab shows such a note on the file's name, so the text must say the line.
             where = f"(line {finding.line}{' of the old file' if finding.side == 'old' else ''})"
-            finding = msgspec.structs.replace(finding, comment=f"{where} {finding.comment}")
+            finding = msgspec.structs.replace(
+                finding, comment=f"{where} {finding.comment}", position=None
+            )
         return finding_body(
             finding,
             policy=self.ports.policy,

@@ -56,7 +56,8 @@ async def wire(settings: Settings, life: Life) -> AsyncIterator[Running]:
             reviewed=Reviewed(JetStreamKeyValue(connection, DEDUP)),
             clock=clock,
             policy=Policy(
-                allowed_hosts=frozenset({urlsplit(settings.gitlab_url).netloc}), secrets=(token,)
+                allowed_hosts=frozenset({urlsplit(settings.gitlab_url.lower()).netloc}),
+                secrets=(token,),
             ),
             lease_seconds=settings.lease_seconds,
         )

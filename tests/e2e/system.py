@@ -14,6 +14,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from libs.common import subjects
 from libs.common.events.envelope import Recorded
 from libs.common.events.tasks import TaskPublished, TaskRequested
@@ -21,7 +23,7 @@ from libs.common.jetstream.apply import apply
 from libs.common.jetstream.connection import Connection, connected
 from libs.common.jetstream.log import JetStreamLog
 from libs.common.jetstream.server import running_nats
-from libs.common.jetstream.topology import topology
+from libs.common.jetstream.topology import DURABLES, Durable, topology
 from libs.common.launching.local import LocalLauncher
 from services.ops.environments import environment
 from services.ops.places import free_port
@@ -122,7 +124,7 @@ async def running_system(
         connection = await stack.enter_async_context(
             connected(nats.url, name="test", on_closed=lambda: None)
         )
-        await apply(connection, topology(), replicas=1)
+        await apply(connection, topology(durables=_impatient()), replicas=1)
         gitlab = await stack.enter_async_context(running_gitlab(folder / "gitlab"))
         model = await stack.enter_async_context(running_model(mode=mode))
         launcher = LocalLauncher(folder / "tasks", steps=lambda _: [], clones=folder / "clones")
@@ -177,6 +179,11 @@ async def _stop(task: asyncio.Task[None], system: System) -> None:
 async def _end_jobs(launcher: LocalLauncher) -> None:
     for job in await launcher.jobs():
         await launcher.cancel(job.job_name)
+
+
+def _impatient() -> tuple[Durable, ...]:
+    """The real durables, but what a killed service had in hand comes again soon."""
+    return tuple(msgspec.structs.replace(durable, ack_wait=3) for durable in DURABLES)
 
 
 def _own(folder: Path, nats_url: str) -> dict[str, str]:

@@ -27,7 +27,7 @@ from tests.fixtures.nats import SMALL, never_closed
 
 pytestmark = pytest.mark.real
 
-QUICK = ConsumerLimits(backoff=0.01, ack_wait=1, drain=5)
+QUICK = ConsumerLimits(backoff=0.01, drain=5)
 IMPATIENT = Durable(name="impatient", filters=("mr.>", "task.published.>"), ack_wait=1)
 
 
@@ -166,7 +166,7 @@ async def test_a_consumer_pauses_while_its_peer_is_down(
     connection: Connection, event_log: JetStreamLog
 ) -> None:
     seen = Seen(Temporary("GitLab is away", delay=1.0, peer="gitlab"))
-    limits = ConsumerLimits(concurrency=1, ack_wait=1)
+    limits = ConsumerLimits(concurrency=1)
     await event_log.append(opened(iid=1))
     await event_log.append(opened(iid=2))
     started = asyncio.get_running_loop().time()

@@ -33,7 +33,7 @@ from libs.common.jetstream.settling import (
     after_failure,
     is_poison,
 )
-from libs.common.jetstream.topology import DEDUP, EVENTS
+from libs.common.jetstream.topology import ACK_WAIT, DEDUP, EVENTS
 
 Handler = Callable[[Recorded], Awaitable[None]]
 _LONGEST_PAUSE = 60.0
@@ -74,6 +74,7 @@ class Consumer:
         self._running: set[asyncio.Task[None]] = set()
         self._closing = False
         self._paused_until = 0.0
+        self._ack_wait: float = ACK_WAIT
         self._pull = Pull(connection, EVENTS, durable, self._on_delivery)
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -81,6 +82,9 @@ class Consumer:
         drain = 0.0
         try:
             await self._pull.open()
+            # The durable was declared elsewhere; without an answer ours is as good a guess.
+            with contextlib.suppress(AgentError):
+                self._ack_wait = await self._pull.ack_wait()
             while not stopping.is_set():
                 await self._turn(stopping)
             drain = self._limits.drain
@@ -211,7 +215,7 @@ class Consumer:
     async def _keep(self, delivery: Delivery) -> None:
         """Tell the server that the message is still in work."""
         while True:
-            await asyncio.sleep(self._limits.ack_wait / 3)
+            await asyncio.sleep(self._ack_wait / 3)
             with contextlib.suppress(AgentError):
                 await self._connection.send(delivery.reply, b"+WPI")
 

@@ -90,6 +90,11 @@ class Pull:
     async def open(self) -> None:
         self._subscription = await self._connection.subscribe(f"{self._inbox}.*", self._on_message)
 
+    async def ack_wait(self) -> float:
+        """Seconds after which the server delivers an unsettled message again."""
+        info = await self._connection.api(f"CONSUMER.INFO.{self._where}")
+        return float(info["config"]["ack_wait"]) / 10**9
+
     async def close(self) -> None:
         """No more deliveries; those on the way still reach `on_delivery`."""
         if self._subscription is not None:

@@ -7,7 +7,6 @@ from datetime import timedelta
 import msgspec
 
 from libs.common.errors import Permanent, Temporary, cut
-from libs.common.jetstream.topology import ACK_WAIT
 
 _LONGEST_BACKOFF = 300.0
 
@@ -22,7 +21,6 @@ class ConsumerLimits(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: int = 8
     give_up_after: timedelta = timedelta(hours=24)
     poison_after: int = 5
-    ack_wait: float = ACK_WAIT
     backoff: float = 1.0
     drain: float = 20.0
 
