@@ -1,0 +1,31 @@
+"""What the services can ask of GitLab at all: the ports are the list of it."""
+
+from __future__ import annotations
+
+import inspect
+
+from services.publisher import ports as publisher
+from services.reviewer import handlers as reviewer
+
+
+def calls(port: type) -> set[str]:
+    return {name for name, _ in inspect.getmembers(port, inspect.isfunction) if name[0] != "_"}
+
+
+def test_sr_30_the_publisher_can_write_notes_and_nothing_else():
+    """No approval, merge, label, assignee or target: there is no call for it."""
+    reads = {"current_user", "merge_request", "discussions", "draft_notes"}
+    notes = {
+        "create_note",
+        "update_note",
+        "create_discussion",
+        "create_draft_note",
+        "delete_draft_note",
+        "publish_drafts",
+    }
+
+    assert reads | notes == calls(publisher.GitLab)
+
+
+def test_sr_38_the_reviewer_only_reads():
+    assert {"merge_request", "versions", "commits", "project"} == calls(reviewer.MergeRequests)

@@ -1,0 +1,88 @@
+"""The tables of bad input (tests/README.md) and of security (SECURITY.md) name tests that exist."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ITEMS = (
+    "every setting wrong or missing",
+    "NATS away at start",
+    "NATS away later",
+    "GitLab 401",
+    "GitLab 403",
+    "GitLab 404",
+    "GitLab 429",
+    "GitLab 5xx",
+    "GitLab time-outs",
+    "GitLab HTML bodies",
+    "model answers with garbage",
+    "model answers with nothing",
+    "model answers with too much",
+    "model calls a tool with wrong arguments",
+    "clone fails",
+    "head moved meanwhile",
+    "branch gone",
+    "diff of 3,000 files",
+    "binary files",
+    "renames",
+    "file names with spaces",
+    "file names with quotes",
+    "file names with unicode",
+)
+REQUIREMENTS = tuple(
+    f"SR-{number:02}"
+    for number in (*range(1, 5), *range(12, 16), 18, 20, *range(22, 32), *range(37, 40))
+)
+_NAME = re.compile(r"`([\w./]+\.py)::(\w+)`")
+
+
+def rows(path: Path, heading: str) -> dict[str, list[tuple[str, str]]]:
+    """First cell to the tests that its row names, for the table under `heading`."""
+    text = path.read_text(encoding="utf-8").partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    cells = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("| ")]
+    return {row[0].strip(): _NAME.findall(row[-1]) for row in cells[1:]}
+
+
+BAD_INPUT = rows(ROOT / "tests" / "README.md", "Bad input")
+SECURITY = rows(ROOT / "SECURITY.md", "Which test proves what")
+NAMED = sorted(
+    {named for table in (BAD_INPUT, SECURITY) for row in table.values() for named in row}
+)
+
+
+@functools.cache
+def tests_of(path: str) -> frozenset[str]:
+    """Names of the test functions of a file, methods included; none when there is no such file."""
+    file = ROOT / "tests" / path
+    if not file.is_file():
+        return frozenset()
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return frozenset(node.name for node in ast.walk(tree) if isinstance(node, kinds))
+
+
+def test_each_item_of_bad_input_has_its_row():
+    assert list(BAD_INPUT) == list(ITEMS)
+
+
+def test_each_security_requirement_of_this_state_has_its_row():
+    assert list(SECURITY) == list(REQUIREMENTS)
+
+
+@pytest.mark.parametrize("name", [*ITEMS, *REQUIREMENTS])
+def test_each_row_names_a_test(name):
+    assert (BAD_INPUT | SECURITY)[name] != []
+
+
+@pytest.mark.parametrize("named", NAMED, ids="::".join)
+def test_each_named_test_exists(named):
+    path, test = named
+
+    assert test.startswith("test_")
+    assert test in tests_of(path)
