@@ -57,8 +57,8 @@ NAMED = sorted(
 
 
 @functools.cache
-def tests_of(path: str) -> frozenset[str]:
-    """Names of the test functions of a file, methods included; none when there is no such file."""
+def functions_in(path: str) -> frozenset[str]:
+    """Names of all functions of a file, methods included; none when there is no such file."""
     file = ROOT / "tests" / path
     if not file.is_file():
         return frozenset()
@@ -85,4 +85,4 @@ def test_each_named_test_exists(named):
     path, test = named
 
     assert test.startswith("test_")
-    assert test in tests_of(path)
+    assert test in functions_in(path)
