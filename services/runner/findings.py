@@ -50,24 +50,59 @@ def check(review: SubmittedReview, diff: Diff, *, most: int) -> Checked:
 
 
 def place(submitted: SubmittedFinding, diff: Diff) -> Finding | Refusal:
-    """The finding with its position, or a refusal that the model can use."""
+    """The finding with its position, or a refusal that the model can use.
+
+    Its range grows to the lines its suggestion replaces: a suggestion may only touch lines of its
+    own finding (SR-29).
+    """
+    finding = _on_its_lines(submitted, diff)
+    return _around_suggestion(finding, diff) if isinstance(finding, Finding) else finding
+
+
+def insisted(submitted: SubmittedFinding, diff: Diff) -> Finding | None:
+    """A finding that cannot be placed as it is: on its own lines, else for the whole file.
+
+    None when the file is not changed.
+    """
+    finding = _on_its_lines(submitted, diff)
+    if isinstance(finding, Finding):
+        return finding
+    file = _named(submitted.file, diff)
+    return None if file is None else _finding(submitted, file.path, position=None, line_text="")
+
+
+def _on_its_lines(submitted: SubmittedFinding, diff: Diff) -> Finding | Refusal:
     file = _named(submitted.file, diff)
     if file is None:
         return Refusal(message=f"{submitted.file}: this file is not in the diff")
     line, end = _range(submitted)
     found = locate(diff, file=file.path, side=submitted.side, line=line, end_line=end)
     if isinstance(found, Refusal):
-        where = f"{file.path}:{line}" + (f"-{end}" if end != line else "")
+        where = f"{file.path}:{_lines(line, end)}"
         hint = nearest(file, submitted.side, line)
         return Refusal(message=f"{where} ({submitted.side}): {found.message.rstrip('.')}. {hint}")
     text = line_text(diff, file=file.path, side=submitted.side, line=end) or ""
     return _finding(submitted, file.path, position=found, line_text=text[:LONGEST_LINE_TEXT])
 
 
-def insisted(submitted: SubmittedFinding, diff: Diff) -> Finding | None:
-    """A finding that cannot be placed, for the whole file; None when the file is not changed."""
-    file = _named(submitted.file, diff)
-    return None if file is None else _finding(submitted, file.path, position=None, line_text="")
+def _around_suggestion(finding: Finding, diff: Diff) -> Finding | Refusal:
+    """`line_text` stays that of the remark, so that its place is the same with and without."""
+    first, last = finding.suggestion_start, finding.suggestion_end
+    file = diff.file(finding.file)
+    if first is None or last is None or file is None:
+        return finding
+    line, end = min(finding.line, first), max(finding.end_line, last)
+    if (line, end) == (finding.line, finding.end_line):
+        return finding
+    found = locate(diff, file=finding.file, side="new", line=line, end_line=end)
+    if isinstance(found, Refusal):
+        return Refusal(
+            message=f"{finding.file}:{_lines(finding.line, finding.end_line)}: its suggestion "
+            f"replaces {_lines(first, last)}, which is not in one hunk with it; let the "
+            "suggestion replace lines of that hunk only, or leave it out. "
+            + nearest(file, "new", finding.line)
+        )
+    return msgspec.structs.replace(finding, line=line, end_line=end, position=found)
 
 
 def nearest(file: FileDiff, side: Side, line: int) -> str:
@@ -77,7 +112,7 @@ def nearest(file: FileDiff, side: Side, line: int) -> str:
         other: Side = "old" if side == "new" else "new"
         return f"This file has no lines on side '{side}'; use side '{other}'"
     close = sorted(spans, key=lambda span: _distance(span, line))[:3]
-    words = ", ".join(f"{a}-{b}" if a != b else str(a) for a, b in sorted(close))
+    words = ", ".join(_lines(first, last) for first, last in sorted(close))
     return f"Lines of side '{side}' that can be used near it: {words}"
 
 
@@ -92,6 +127,10 @@ def _spans(file: FileDiff, side: Side) -> list[tuple[int, int]]:
 
 def _number(line: Line, side: Side) -> int | None:
     return line.new_line if side == "new" else line.old_line
+
+
+def _lines(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first}-{last}"
 
 
 def _distance(span: tuple[int, int], line: int) -> int:

@@ -49,7 +49,8 @@ class SubmittedFinding(BaseModel):
         default=None, description="Text that replaces the lines, whole lines, without a fence."
     )
     suggestion_start: LineNumber | None = Field(
-        default=None, description="First new-side line that the suggestion replaces."
+        default=None,
+        description="First new-side line that the suggestion replaces, in the finding's hunk.",
     )
     suggestion_end: LineNumber | None = Field(
         default=None, description="Last new-side line that the suggestion replaces."

@@ -7,7 +7,7 @@ import pytest
 
 from libs.common.diff import Refusal
 from libs.common.events.tasks import Finding
-from services.runner.desk import Desk
+from services.runner.desk import REFUSALS, Desk
 from services.runner.findings import place
 from services.runner.submission import SubmittedFinding, read
 from tests.unit.runner.diffs import two_hunks
@@ -107,6 +107,57 @@ def test_a_suggestion_that_cannot_be_applied_is_left_out(changes):
     finding = placed(**changes)
 
     assert (finding.suggestion, finding.suggestion_start, finding.suggestion_end) == (None,) * 3
+
+
+@pytest.mark.parametrize(
+    ("lines", "replaced", "covered"),
+    [
+        ({"line": 2}, (2, 3), (2, 3)),
+        ({"line": 2}, (1, 2), (1, 2)),
+        ({"line": 2}, (3, 4), (2, 4)),
+        ({"line": 2, "end_line": 3}, (1, 4), (1, 4)),
+        ({"line": 1, "end_line": 4}, (2, 3), (1, 4)),
+    ],
+)
+def test_a_finding_grows_to_the_lines_its_suggestion_replaces_sr_29(lines, replaced, covered):
+    first, last = replaced
+    finding = placed(**lines, suggestion="x", suggestion_start=first, suggestion_end=last)
+
+    assert (finding.line, finding.end_line) == covered
+    assert finding.position is not None
+    assert finding.position.start is not None
+    assert (finding.position.start.new_line, finding.position.end.new_line) == covered
+    assert (finding.suggestion_start, finding.suggestion_end) == replaced
+
+
+def test_a_finding_that_grew_is_known_again_by_the_line_it_remarked_on():
+    finding = placed(line=2, suggestion="x", suggestion_start=2, suggestion_end=3)
+
+    assert finding.line_text == placed(line=2).line_text
+
+
+@pytest.mark.parametrize("replaced", [(2, 5), (2, 22), (10**8, 10**8)])
+def test_a_suggestion_outside_of_the_finding_s_hunk_is_refused_with_the_lines_that_do_sr_29(
+    replaced,
+):
+    first, last = replaced
+    message = refused(suggestion="x", suggestion_start=first, suggestion_end=last)
+
+    assert message.startswith("shop/cart.py:2: its suggestion replaces ")
+    assert "1-4, 21-23" in message
+
+
+def test_a_model_that_insists_on_such_a_suggestion_keeps_its_finding_s_line():
+    desk = Desk(two_hunks(), most=200)
+    wrong = review(submitted(suggestion="x", suggestion_start=2, suggestion_end=22))
+
+    answers = [desk.submit(wrong) for _ in range(REFUSALS + 1)]
+
+    assert [answer.accepted for answer in answers] == [False] * REFUSALS + [True]
+    assert desk.accepted is not None
+    [finding] = desk.accepted.findings
+    assert finding.position == placed(line=2).position
+    assert (finding.suggestion_start, finding.suggestion_end) == (2, 22)
 
 
 def test_an_empty_suggestion_removes_lines():
