@@ -6,6 +6,7 @@ Called by both steps. Every retry is jittered and ends at the given deadline.
 from __future__ import annotations
 
 import asyncio
+import io
 import random
 import ssl
 from collections.abc import Awaitable, Callable
@@ -88,7 +89,7 @@ class TaskDoor:
             self._client() as client,
             client.post(
                 address,
-                data=body,
+                data=io.BytesIO(body),  # plain bytes over 1 MB block the loop, aiohttp warns
                 headers={"Content-Type": "application/json"},
                 ssl=self._ssl,
                 allow_redirects=False,

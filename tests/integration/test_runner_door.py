@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from libs.common.clock import SystemClock
@@ -34,6 +35,16 @@ async def test_a_result_is_taken_and_a_second_time_the_same_is_well():
             await client(door).hand_in(failure(), soon(5))
 
     assert door.results[0] == failure()
+
+
+@pytest.mark.parametrize("moods", [[], [503]])
+async def test_a_result_of_megabytes_is_sent_whole_also_the_second_time(moods):
+    large = msgspec.structs.replace(failure(), detail="x" * 3_000_000)
+    async with running_task_door(spec()) as door:
+        door.moods = list(moods)
+        await client(door).hand_in(large, soon(20))
+
+    assert door.results == [large]
 
 
 @pytest.mark.parametrize("moods", [[503], [500, 502], [429], [408]])
