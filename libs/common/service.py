@@ -30,6 +30,8 @@ Check = Callable[[], Awaitable[str | None]]
 EXIT_SETTINGS = 2
 EXIT_LOST = 3
 DRAIN_SECONDS = 25.0
+CHECK = "--check"
+"""Argument of every service, for `gca doctor`: are the settings good?"""
 
 
 @dataclass
@@ -60,13 +62,18 @@ Wire = Callable[[_S, Life], AbstractAsyncContextManager[Running]]
 
 
 def run(name: str, settings: type[_S], wire: Wire[_S]) -> None:
-    """Run a service until SIGTERM or SIGINT; exits 2 on wrong settings, 3 when a peer is lost."""
+    """Run a service until SIGTERM or SIGINT; exits 2 on wrong settings, 3 when a peer is lost.
+
+    With `--check` it only reads its settings and exits: 0 when it could start, else 2.
+    """
     try:
         loaded = load(settings)
     except SettingsError as error:
         lines = "".join(f"  {problem}\n" for problem in error.problems)
         sys.stderr.write(f"{name} cannot start; settings to mend:\n{lines}")
         sys.exit(EXIT_SETTINGS)
+    if CHECK in sys.argv[1:]:
+        sys.exit(0)
     telemetry.configure(name, loaded.log_level)
     metrics.configure(name)
     sys.exit(asyncio.run(_serve(loaded, wire)))

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import structlog
 
-from libs.common import subjects, telemetry
+from libs.common import reviewing, subjects, telemetry
 from libs.common.clock import Clock
 from libs.common.errors import Permanent, Temporary
 from libs.common.events.envelope import NewEvent, Recorded
@@ -20,7 +20,7 @@ from libs.common.gitlab.clone_url import clone_url_allowed
 from libs.common.gitlab.errors import NotFound
 from libs.common.gitlab.models import Commit, MergeRequest, Project, Version
 from libs.common.reviewed import Reviewed
-from services.reviewer import review, spec
+from services.reviewer import spec
 
 log = structlog.get_logger()
 SOURCE = "reviewer"
@@ -87,9 +87,9 @@ async def consider(
         log.info("no review", project_id=project_id, iid=iid, why="it is gone from GitLab")
         return
     decision = await _decision(mr, seen_sha, cause, ports)
-    if isinstance(decision, review.Wait):
+    if isinstance(decision, reviewing.Wait):
         raise Temporary(decision.why, delay=decision.seconds)
-    if isinstance(decision, review.Nothing):
+    if isinstance(decision, reviewing.Nothing):
         log.info("no review", project_id=project_id, iid=iid, why=decision.why)
         return
     await _request(decision.task_id, mr, cause, ports)
@@ -97,30 +97,20 @@ async def consider(
 
 async def _decision(
     mr: MergeRequest, seen_sha: str | None, cause: Recorded, ports: Ports
-) -> review.Decision:
-    head = _head(mr)
+) -> reviewing.Decision:
+    head = reviewing.head_of(mr)
     age = ports.clock.now() - cause.time
     known: set[str] = set()
     if seen_sha is not None and seen_sha != head.sha and head.is_open:
         versions = await ports.gitlab.versions(mr.project_id, mr.iid)
         known = {version.head_commit_sha for version in versions}
-    early = review.settle(seen_sha, head, known, max(age, timedelta()))
+    early = reviewing.settle(seen_sha, head, known, max(age, timedelta()))
     if early is not None:
         return early
     history = await ports.log.history(subjects.history(mr.project_id, mr.iid))
     reviewed = await ports.reviewed.of(mr.project_id, mr.iid)
-    return review.decide(head, history, reviewed=reviewed, review_drafts=ports.policy.review_drafts)
-
-
-def _head(mr: MergeRequest) -> review.Head:
-    return review.Head(
-        project_id=mr.project_id,
-        iid=mr.iid,
-        sha=mr.sha,
-        target_branch=mr.target_branch,
-        is_open=mr.state == "opened",
-        is_draft=mr.draft,
-        has_diff_refs=mr.diff_refs is not None and mr.diff_refs.head_sha == mr.sha,
+    return reviewing.decide(
+        head, history, reviewed=reviewed, review_drafts=ports.policy.review_drafts
     )
 
 

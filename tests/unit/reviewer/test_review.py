@@ -18,7 +18,7 @@ from libs.common.events.tasks import (
     TaskRequested,
 )
 from libs.common.reviewed import reviewed_key
-from services.reviewer.review import Head, Nothing, Review, Wait, decide, settle
+from libs.common.reviewing import Head, Nothing, Review, Wait, decide, settle
 from services.reviewer.superseding import superseded
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -110,19 +110,20 @@ def published(outcome: str, sha: str = A, n: int = 0) -> TaskPublished:
 CASES = {
     "a first head": (head(), [opened()], Review(task_id())),
     "the same event again while its review runs": (
-        head(), [opened(), requested()], Nothing("its review is running")),
+        head(), [opened(), requested()], Nothing("its review is running", "open_task")),
     "the same event again while its result is being published": (
-        head(), [opened(), requested(), done()], Nothing("its result is being published")),
+        head(), [opened(), requested(), done()],
+        Nothing("its result is being published", "open_task")),
     "a head that was reviewed": (
         head(), [opened(), requested(), done(), published("posted")],
-        Nothing("this head was reviewed")),
+        Nothing("this head was reviewed", "reviewed")),
     "a second push": (
         head(B), [opened(), requested(), done(), published("posted"), opened(B)],
         Review(task_id(B))),
     "A to B to A with A reviewed": (
         head(A),
         [requested(), done(), published("posted"), opened(B), requested(B), opened(A)],
-        Nothing("this head was reviewed")),
+        Nothing("this head was reviewed", "reviewed")),
     "A to B to A with A superseded": (
         head(A), [requested(), ended(), opened(B), requested(B), opened(A)],
         Review(task_id(A, 1))),
@@ -130,13 +131,13 @@ CASES = {
         head(A), [requested(), opened(B), requested(B), opened(A)], Review(task_id(A, 1))),
     "A to B to A twice considered": (
         head(A), [requested(), opened(B), requested(B), opened(A), requested(A, 1)],
-        Nothing("its review is running")),
+        Nothing("its review is running", "open_task")),
     "superseded by the publisher's last look, then back": (
         head(A), [requested(), done(), published("superseded"), opened(A)],
         Review(task_id(A, 1))),
     "a failed review and the same event again": (
         head(), [opened(), requested(), failed(), published("failed")],
-        Nothing("its review failed")),
+        Nothing("its review failed", "failed")),
     "a failed review, closed and reopened": (
         head(), [requested(), failed(), published("failed"), closed(), opened()],
         Review(task_id(A, 1))),
@@ -163,7 +164,7 @@ def test_a_draft_is_left_alone_unless_the_operator_wants_drafts():
 
 
 def test_a_head_older_than_the_log_is_not_reviewed_again():
-    assert Nothing("this head was reviewed") == decide(
+    assert Nothing("this head was reviewed", "reviewed") == decide(
         head(), [], reviewed={reviewed_key(A, "main")}
     )
 
@@ -176,12 +177,12 @@ MINUTE = timedelta(minutes=1)
     [
         (A, head(), set(), MINUTE, None),
         (None, head(B), set(), MINUTE, None),
-        (A, head(is_open=False), set(), MINUTE, Nothing("the merge request is not open")),
-        (A, head(B), {A, B}, MINUTE, Nothing("a newer head was pushed")),
+        (A, head(is_open=False), set(), MINUTE, Nothing("the merge request is not open", "closed")),
+        (A, head(B), {A, B}, MINUTE, Nothing("a newer head was pushed", "newer_head")),
         (B, head(A), {A}, MINUTE, Wait("GitLab does not show the pushed head yet")),
         (B, head(A), {A}, 3 * MINUTE, None),
         (A, head(has_diff_refs=False), set(), MINUTE, Wait("GitLab has not made the diff yet")),
-        (A, head(has_diff_refs=False), set(), 3 * MINUTE, Nothing("it has no diff")),
+        (A, head(has_diff_refs=False), set(), 3 * MINUTE, Nothing("it has no diff", "no_diff")),
     ],
 )
 def test_waits_for_gitlab_but_never_for_ever(seen, now, known, age, expected):

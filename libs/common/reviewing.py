@@ -1,23 +1,28 @@
 """Whether a merge request gets a review now: pure, from the log's history and the API's answer.
 
-Called by `handlers`. The event that woke us is only a hint; what counts is the newest fact.
+Called by the reviewer's handlers and, to tell an operator why there is none, by `gca events`. The
+event that woke us is only a hint; what counts is the newest fact.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import timedelta
+from typing import Literal
 
 import msgspec
 
 from libs.common.events.envelope import Recorded
 from libs.common.events.facts import MrOpened
 from libs.common.events.tasks import Superseded, TaskPublished, TaskRequested
+from libs.common.gitlab.models import MergeRequest
 from libs.common.reviewed import reviewed_key
 
 LONGEST_WAIT = timedelta(minutes=2)
 """GitLab fills `diff_refs` and `/versions` asynchronously; past this the head is taken as it is."""
 WAIT_SECONDS = 3.0
+Code = Literal["closed", "no_diff", "newer_head", "draft", "reviewed", "open_task", "failed"]
+"""Why there is no review, as one word that a program can rely on."""
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +37,19 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     has_diff_refs: bool
 
 
+def head_of(mr: MergeRequest) -> Head:
+    """What a decision needs of the API's answer."""
+    return Head(
+        project_id=mr.project_id,
+        iid=mr.iid,
+        sha=mr.sha,
+        target_branch=mr.target_branch,
+        is_open=mr.state == "opened",
+        is_draft=mr.draft,
+        has_diff_refs=mr.diff_refs is not None and mr.diff_refs.head_sha == mr.sha,
+    )
+
+
 class Review(msgspec.Struct, frozen=True):
     """Ask for a review under this task id."""
 
@@ -42,6 +60,7 @@ class Nothing(msgspec.Struct, frozen=True):
     """No review, and why in a few words for the log."""
 
     why: str
+    code: Code
 
 
 class Wait(msgspec.Struct, frozen=True):
@@ -63,14 +82,16 @@ def settle(
     `/versions`, `age` the time since the event was appended.
     """
     if not head.is_open:
-        return Nothing("the merge request is not open")
+        return Nothing("the merge request is not open", "closed")
     patient = age < LONGEST_WAIT
     if not head.has_diff_refs:
-        return Wait("GitLab has not made the diff yet") if patient else Nothing("it has no diff")
+        if patient:
+            return Wait("GitLab has not made the diff yet")
+        return Nothing("it has no diff", "no_diff")
     if seen_sha is None or seen_sha == head.sha:
         return None
     if seen_sha in known_shas:
-        return Nothing("a newer head was pushed")
+        return Nothing("a newer head was pushed", "newer_head")
     return Wait("GitLab does not show the pushed head yet") if patient else None
 
 
@@ -87,14 +108,14 @@ def decide(
     review; a failed one counts until the merge request is opened, pushed or made ready again.
     """
     if head.is_draft and not review_drafts:
-        return Nothing("it is a draft (REVIEW_DRAFTS)")
+        return Nothing("it is a draft (REVIEW_DRAFTS)", "draft")
     if reviewed_key(head.sha, head.target_branch) in reviewed:
-        return Nothing("this head was reviewed")
+        return Nothing("this head was reviewed", "reviewed")
     tasks = [r for r in history if isinstance(r.event, TaskRequested) and r.event.kind == "review"]
     for task in tasks:
-        why = _served(task, head, history, newest=task is tasks[-1])
-        if why:
-            return Nothing(why)
+        served = _served(task, head, history, newest=task is tasks[-1])
+        if served:
+            return served
     attempts = sum(1 for task in tasks if _request(task).head_sha == head.sha)
     return Review(f"review-{head.project_id}-{head.iid}-{head.sha[:16]}-{attempts}")
 
@@ -104,7 +125,9 @@ def _request(record: Recorded) -> TaskRequested:
     return record.event
 
 
-def _served(task: Recorded, head: Head, history: Sequence[Recorded], *, newest: bool) -> str | None:
+def _served(
+    task: Recorded, head: Head, history: Sequence[Recorded], *, newest: bool
+) -> Nothing | None:
     """Why this task makes another review needless, or None."""
     request = _request(task)
     if (request.head_sha, request.target_branch) != (head.sha, head.target_branch):
@@ -114,16 +137,18 @@ def _served(task: Recorded, head: Head, history: Sequence[Recorded], *, newest: 
         return _published(published.event, seen_again=_seen_since(task, head, history))
     result = _of(history, "task.result", request.task_id)
     if result is None:
-        return "its review is running" if newest else None
-    return None if isinstance(result.event, Superseded) else "its result is being published"
+        return Nothing("its review is running", "open_task") if newest else None
+    if isinstance(result.event, Superseded):
+        return None
+    return Nothing("its result is being published", "open_task")
 
 
-def _published(event: TaskPublished, *, seen_again: bool) -> str | None:
+def _published(event: TaskPublished, *, seen_again: bool) -> Nothing | None:
     if event.outcome == "posted":
-        return "this head was reviewed"
+        return Nothing("this head was reviewed", "reviewed")
     if event.outcome == "superseded" or seen_again:
         return None
-    return "its review failed"
+    return Nothing("its review failed", "failed")
 
 
 def _of(history: Sequence[Recorded], prefix: str, task_id: str) -> Recorded | None:
