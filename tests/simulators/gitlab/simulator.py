@@ -15,7 +15,7 @@ from . import control, events
 from . import merge_requests as life
 from .actions import Actions
 from .repository import ZERO_SHA, Content, Repository
-from .state import DEVELOPER, MAINTAINER, Hook, Member, Project, Token
+from .state import DEVELOPER, MAINTAINER, Hook, Member, Project, Protection, Token
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
@@ -104,6 +104,7 @@ class SimulatedGitLab(Actions):
         repository.create(default_branch)
         project = Project(world.next_id(), path, repository, world.clock.now(), world)
         project.default_branch, project.visibility = default_branch, visibility
+        project.protections[default_branch] = Protection()
         project.members[self.alice.id] = Member(MAINTAINER)
         if bot_access:
             project.members[self.bot.id] = Member(bot_access)
@@ -113,6 +114,14 @@ class SimulatedGitLab(Actions):
         content = files if files is not None else {"README.md": f"# {project.name}\n"}
         self.commit(project, branch=default_branch, files=content, message=message)
         return project
+
+    def protect_branch(
+        self, project: Project, branch: str, *, push: int = MAINTAINER, merge: int = MAINTAINER
+    ) -> None:
+        project.protections[branch] = Protection(push, merge)
+
+    def unprotect_branch(self, project: Project, branch: str) -> None:
+        project.protections.pop(branch, None)
 
     def fork_project(self, project: Project, path: str, *, bot_access: int = 0) -> Project:
         fork = self.create_project(

@@ -46,6 +46,7 @@ class Token:
     expired: bool = False
     kind: str = "personal"
     created_at: datetime | None = None
+    expires_at: str | None = "2099-01-01"
 
 
 @dataclass
@@ -72,6 +73,14 @@ class Hook:
     created_at: datetime | None = None
 
 
+@dataclass
+class Protection:
+    """Least access levels to push to a branch and to merge into it; 0 is no one."""
+
+    push: int = MAINTAINER
+    merge: int = MAINTAINER
+
+
 @dataclass(eq=False)
 class Project:
     """A project and its bare repository."""
@@ -88,6 +97,7 @@ class Project:
     members: dict[int, Member] = field(default_factory=dict)
     merge_requests: dict[int, MergeRequest] = field(default_factory=dict)
     hooks: list[Hook] = field(default_factory=list)
+    protections: dict[str, Protection] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

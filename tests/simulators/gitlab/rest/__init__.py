@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import comments, diffs, drafts, merge_requests, projects, webhooks
+from . import comments, diffs, drafts, merge_requests, projects, protection, webhooks
 
 if TYPE_CHECKING:
     from aiohttp import web
 
 
 def routes() -> list[web.RouteDef]:
-    parts = (projects, merge_requests, diffs, comments, drafts, webhooks)
+    parts = (projects, protection, merge_requests, diffs, comments, drafts, webhooks)
     return [route for part in parts for route in part.routes()]

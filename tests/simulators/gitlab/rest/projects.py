@@ -11,9 +11,10 @@ from tests.simulators.gitlab import views
 from tests.simulators.gitlab.api import Call, endpoint, reply
 from tests.simulators.gitlab.errors import not_found
 from tests.simulators.gitlab.pagination import page_of
+from tests.simulators.gitlab.state import DEVELOPER
 
 if TYPE_CHECKING:
-    from tests.simulators.gitlab.state import Project
+    from tests.simulators.gitlab.state import Project, User
 
 API = "/api/v4"
 PROJECT = API + "/projects/{project}"
@@ -73,7 +74,7 @@ async def own_token(call: Call) -> web.Response:
             "user_id": token.user.id,
             "last_used_at": None,
             "active": True,
-            "expires_at": "2099-01-01",
+            "expires_at": token.expires_at,
         }
     )
 
@@ -125,15 +126,20 @@ def _member(call: Call, *, direct: bool) -> web.Response:
 # --- repository -------------------------------------------------------------------
 
 
-def _branch(project: Project, name: str, sha: str) -> dict[str, object]:
+def _branch(project: Project, user: User, name: str, sha: str) -> dict[str, object]:
+    protection = project.protections.get(name)
+    push = protection.push if protection else DEVELOPER
+    merge = protection.merge if protection else DEVELOPER
     commit = views.commit(project, project.repository.one_commit(sha))
     return {
         "name": name,
         "commit": commit,
         "merged": False,
-        "protected": name == project.default_branch,
+        "protected": protection is not None,
+        "developers_can_push": protection is not None and 0 < push <= DEVELOPER,
+        "developers_can_merge": protection is not None and 0 < merge <= DEVELOPER,
         "default": name == project.default_branch,
-        "can_push": True,
+        "can_push": 0 < push <= project.access_level(user),
         "web_url": f"{project.web_url}/-/tree/{name}",
     }
 
@@ -144,7 +150,9 @@ async def list_branches(call: Call) -> web.Response:
     return page_of(
         call,
         refs,
-        lambda page: [_branch(project, r.removeprefix("refs/heads/"), s) for r, s in page],
+        lambda page: [
+            _branch(project, call.user, r.removeprefix("refs/heads/"), s) for r, s in page
+        ],
     )
 
 
@@ -154,7 +162,7 @@ async def show_branch(call: Call) -> web.Response:
     sha = project.repository.branch(name)
     if sha is None:
         raise not_found("Branch")
-    return reply(_branch(project, name, sha))
+    return reply(_branch(project, call.user, name, sha))
 
 
 async def show_commit(call: Call) -> web.Response:
