@@ -25,6 +25,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from libs.common.allowed import Allowed, allowed, is_project
 from libs.common.errors import SettingsError
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -63,6 +64,26 @@ Url = Annotated[str, BeforeValidator(_no_slash), AfterValidator(_is_http)]
 """An http or https address, kept without its last slash."""
 
 
+def _is_token(value: SecretStr) -> SecretStr:
+    if not all("!" <= character <= "~" for character in value.get_secret_value()):
+        raise PydanticCustomError("token", "must be a token, without spaces or line ends")
+    return value
+
+
+def _is_long(value: SecretStr) -> SecretStr:
+    if len(value.get_secret_value()) < SHORTEST_SECRET:
+        raise PydanticCustomError("short", "needs at least 16 characters that nobody can guess")
+    return value
+
+
+SHORTEST_SECRET = 16
+Token = Annotated[SecretStr, AfterValidator(_is_token)]
+"""A token as it goes into an HTTP header."""
+
+Secret = Annotated[SecretStr, AfterValidator(_is_long)]
+"""A secret of our own making."""
+
+
 class Common(BaseSettings):
     """What every service reads."""
 
@@ -84,6 +105,11 @@ class Common(BaseSettings):
         ge=0,
         le=65535,
         description="Port of health, readiness and metrics; 0: the service's own default.",
+    )
+
+    health_host: str = Field(
+        default="127.0.0.1",
+        description="Address of the health port; probes from other machines need 0.0.0.0.",
     )
 
     health_default: ClassVar[int] = 0
@@ -111,12 +137,6 @@ class GitLabSettings(Common):
         default=False, description="Allow plain http to a GitLab that is not on loopback."
     )
     gitlab_url: Url = Field(description="Address of GitLab, such as https://gitlab.example.com.")
-    gitlab_projects: CommaList = Field(
-        default=(), description="Projects served, ids or paths by comma; empty: all that reach us."
-    )
-    agent_gitlab_username: str = Field(
-        default="", description="User name of the agent; asked from the API when empty."
-    )
 
     @field_validator("gitlab_url")
     @classmethod
@@ -132,6 +152,27 @@ class GitLabSettings(Common):
                 "ALLOW_HTTP_GITLAB=true on a test network",
             )
         return value
+
+
+class ProjectSettings(GitLabSettings):
+    """What services read that decide whether a project is served."""
+
+    gitlab_projects: CommaList = Field(
+        default=(), description="Projects served, ids or paths by comma; empty: all that reach us."
+    )
+
+    @field_validator("gitlab_projects")
+    @classmethod
+    def _are_projects(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for project in value:
+            if not is_project(project):
+                raise PydanticCustomError(
+                    "project", "{name} is neither an id nor a full path", {"name": repr(project)}
+                )
+        return value
+
+    def allowed_projects(self) -> Allowed:
+        return allowed(self.gitlab_projects)
 
 
 def load(settings: type[_Settings], environ: MutableMapping[str, str] | None = None) -> _Settings:

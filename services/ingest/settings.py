@@ -7,14 +7,11 @@ from typing import ClassVar
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from libs.common.settings import GitLabSettings, reveal
-from services.ingest.allowed import Allowed, allowed, is_project
+from libs.common.settings import ProjectSettings, Secret, reveal
 from services.ingest.authentication import Keys, signing_key
 
-SHORTEST_DOOR_SECRET = 16
 
-
-class Settings(GitLabSettings):
+class Settings(ProjectSettings):
     """What ingest reads.
 
     Single values are checked by validators, so that one start names every one that is wrong;
@@ -32,7 +29,7 @@ class Settings(GitLabSettings):
     task_door_port: int = Field(
         default=8001, ge=0, le=65535, description="Port of the task door; 0: any free one."
     )
-    task_door_secret: SecretStr = Field(
+    task_door_secret: Secret = Field(
         description="Secret that task tokens are made with; made once by `gca up`."
     )
     gitlab_webhook_signing_token: SecretStr | None = Field(
@@ -45,13 +42,6 @@ class Settings(GitLabSettings):
     )
 
     health_default: ClassVar[int] = 8081
-
-    @field_validator("task_door_secret")
-    @classmethod
-    def _long_enough(cls, value: SecretStr) -> SecretStr:
-        if len(reveal(value)) < SHORTEST_DOOR_SECRET:
-            raise PydanticCustomError("short", "needs at least 16 characters that nobody can guess")
-        return value
 
     @field_validator("gitlab_webhook_signing_token")
     @classmethod
@@ -75,9 +65,6 @@ class Settings(GitLabSettings):
 
     def problems(self) -> list[str]:
         found = super().problems()
-        for project in self.gitlab_projects:
-            if not is_project(project):
-                found.append(f"GITLAB_PROJECTS: {project!r} is neither an id nor a full path")
         ports = {"PORT": self.port, "TASK_DOOR_PORT": self.task_door_port}
         ports["HEALTH_PORT"] = self.health_port or self.health_default
         names = list(ports)
@@ -96,9 +83,6 @@ class Settings(GitLabSettings):
             secrets=_parts(secret) if secret is not None else (),
             signing_key=signing_key(reveal(token)) or b"",
         )
-
-    def allowed_projects(self) -> Allowed:
-        return allowed(self.gitlab_projects)
 
 
 def _parts(secret: SecretStr) -> tuple[str, ...]:

@@ -17,12 +17,12 @@ import structlog
 from aiohttp import web
 
 from libs.common import telemetry
+from libs.common.allowed import Allowed
 from libs.common.clock import Clock
 from libs.common.errors import AgentError, Permanent, Temporary
 from libs.common.events.envelope import NewEvent
 from libs.common.metrics import counter
 from services.ingest import authentication
-from services.ingest.allowed import Allowed
 from services.ingest.authentication import Keys
 from services.ingest.intake import Intake
 from services.ingest.translate import OTHER, Ignored, Meaning, Translated, translate

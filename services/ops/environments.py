@@ -1,7 +1,7 @@
 """Which settings each service may see: pure. Used by `up` when it starts them.
 
 The table is the walls of the design on one machine: only the publisher gets the write token, only
-ingest the webhook secrets. `tests/unit/ops` holds it against the services' settings classes.
+ingest the webhook secrets. `tests/unit/test_repository.py` holds it against the settings classes.
 """
 
 from __future__ import annotations
@@ -9,8 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 INHERITED = ("PATH", "HOME", "LANG", "TERM", "TMPDIR", "USER", "NO_COLOR", "SSL_CERT_FILE")
-ALL = ("NATS_URL", "NATS_CREDENTIALS", "LOG_LEVEL", "CA_BUNDLE", "OTEL_EXPORTER_OTLP_ENDPOINT")
-GITLAB = ("GITLAB_URL", "GITLAB_PROJECTS", "ALLOW_HTTP_GITLAB", "AGENT_GITLAB_USERNAME")
+ALL = (
+    "HEALTH_HOST",
+    "NATS_URL",
+    "NATS_CREDENTIALS",
+    "LOG_LEVEL",
+    "CA_BUNDLE",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+)
+GITLAB = ("GITLAB_URL", "ALLOW_HTTP_GITLAB")
 MODEL = (
     "GITHUB_TOKEN",
     "COPILOT_PROVIDER_TYPE",
@@ -22,6 +29,7 @@ MODEL = (
 OWN: dict[str, tuple[str, ...]] = {
     "ingest": (
         *GITLAB,
+        "GITLAB_PROJECTS",
         "HOST",
         "PORT",
         "TASK_DOOR_HOST",
@@ -33,6 +41,7 @@ OWN: dict[str, tuple[str, ...]] = {
     "reviewer": (
         *GITLAB,
         *MODEL,
+        "GITLAB_PROJECTS",
         "GITLAB_READ_TOKEN",
         "TASK_DOOR_SECRET",
         "TASK_DOOR_URL",
@@ -42,6 +51,7 @@ OWN: dict[str, tuple[str, ...]] = {
         "REVIEW_DRAFTS",
         "CLONE_DIR",
         "TASK_STATE_DIR",
+        "XDG_CACHE_HOME",
     ),
     "publisher": (*GITLAB, "GITLAB_TOKEN", "LEASE_SECONDS"),
 }

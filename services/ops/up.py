@@ -19,7 +19,7 @@ from typing import Any
 from libs.common.errors import AgentError, SettingsError
 from libs.common.jetstream.apply import apply
 from libs.common.jetstream.connection import Connection, connected
-from libs.common.jetstream.server import running_nats
+from libs.common.jetstream.server import NatsServer, running_nats
 from libs.common.jetstream.topology import topology
 from libs.common.launching.local import LocalLauncher
 from services.ops import demo, environments
@@ -57,7 +57,10 @@ async def up(*, demo_only: bool) -> int:
         async with AsyncExitStack() as stack:
             machine = Machine(stack, screen, given, Places(root, simulated=not _real(given)))
             stack.callback(withdraw, root)
-            return await machine.run(demo_only=demo_only)
+            code = await machine.run(demo_only=demo_only)
+            screen.done("stopping; services finish what they have in hand")
+        screen.done("stopped")
+        return code
     except SettingsError as error:
         screen.problems("cannot start; settings to mend:", error.problems)
         return 2
@@ -115,12 +118,23 @@ class Machine:
                 running_nats(self.places.nats, token=token)
             )
             url = server.url
+            self._later(self._keep_nats(server))
         connection = await self.stack.enter_async_context(
             connected(url, name="gca", on_closed=self.stopping.set)
         )
         changes = await apply(connection, topology(), replicas=1)
         self.screen.done(f"NATS up, topology {'applied' if changes else 'as it should be'}")
         return connection, url
+
+    async def _keep_nats(self, server: NatsServer) -> None:
+        """Start nats-server again when it dies; everything it acknowledged is in its store."""
+        while True:
+            await server.exited()
+            if self.stopping.is_set():
+                return
+            self.screen.trouble("nats-server ended; starting it again")
+            await asyncio.sleep(0.5)
+            await server.start()
 
     async def _simulators(self) -> Simulated | None:
         if _real(self.given):

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 
-from libs.common.settings import GitLabSettings
+from libs.common.settings import GitLabSettings, Token
 
 
 class Settings(GitLabSettings):
     """What the publisher reads: the one service that may write to GitLab."""
 
-    gitlab_token: SecretStr = Field(
+    gitlab_token: Token = Field(
         description="Token with api scope, role Developer; posts what people see."
     )
     lease_seconds: int = Field(

@@ -10,16 +10,16 @@ from pydantic_core import PydanticCustomError
 
 from libs.common.events.tasks import Limits
 from libs.common.launching import contract
-from libs.common.settings import GitLabSettings, Url, reveal
+from libs.common.settings import ProjectSettings, Secret, Token, Url, reveal
 
 
-class Settings(GitLabSettings):
+class Settings(ProjectSettings):
     """What the reviewer reads; the model's settings are for the Jobs that it launches."""
 
-    gitlab_read_token: SecretStr = Field(
+    gitlab_read_token: Token = Field(
         description="Token with read_api and read_repository; clones and reads, never writes."
     )
-    task_door_secret: SecretStr = Field(
+    task_door_secret: Secret = Field(
         description="Secret that task tokens are made with; the same as ingest's."
     )
     task_door_url: Url = Field(description="Address of the task door, as Jobs reach it.")
@@ -44,19 +44,24 @@ class Settings(GitLabSettings):
     copilot_provider_base_url: Url | None = Field(
         default=None, description="Address of the own model provider.", validate_default=True
     )
-    copilot_provider_api_key: SecretStr | None = Field(
+    copilot_provider_api_key: Token | None = Field(
         default=None, description="Key of the own model provider."
     )
     copilot_model: str = Field(
         default="", description="Model; GitHub's default when empty.", validate_default=True
     )
-    github_token: SecretStr | None = Field(
+    github_token: Token | None = Field(
         default=None,
         description="Token of a GitHub account with Copilot.",
         validate_default=True,
     )
     copilot_cli_path: Path | None = Field(
         default=None, description="Copilot CLI; default: the one `make setup` installed."
+    )
+
+    xdg_cache_home: Path | None = Field(
+        default=None,
+        description="Folder of caches, ~/.cache when not set: the Copilot CLI and what it unpacks.",
     )
 
     health_default: ClassVar[int] = 8082

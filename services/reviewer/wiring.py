@@ -57,6 +57,7 @@ async def wire(settings: Settings, life: Life) -> AsyncIterator[Running]:
             policy=Policy(
                 gitlab_url=settings.gitlab_url,
                 limits=settings.limits(),
+                projects=settings.allowed_projects(),
                 review_drafts=settings.review_drafts,
                 allow_http=settings.allow_http_gitlab,
             ),

@@ -11,11 +11,19 @@ from libs.common.errors import SettingsError
 BINARY = "copilot"
 
 
-def find_cli(configured: Path | None, pinned: str, home: Path) -> Path:
+def own_cache(caches: Path | None, home: Path) -> Path:
+    """Our folder among the user's caches: the CLI as set-up left it, and what it unpacks.
+
+    Shared by all sessions, since unpacking takes seconds; set-up looks in the same place.
+    """
+    return (caches or home / ".cache") / "gitlab-copilot-agent"
+
+
+def find_cli(configured: Path | None, pinned: str, cache: Path) -> Path:
     """The CLI to start; raises `SettingsError` that says how to get one."""
     if configured is not None:
         return configured
-    unpacked = home / ".cache" / "gitlab-copilot-agent" / "cli" / pinned / BINARY
+    unpacked = cache / "cli" / pinned / BINARY
     if unpacked.is_file() and os.access(unpacked, os.X_OK):
         return unpacked
     problem = (

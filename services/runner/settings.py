@@ -8,10 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from libs.common.settings import Common, Url
+from libs.common.settings import Common, Token, Url
 
 ProviderType = Literal["openai", "azure", "anthropic"]
 
@@ -19,7 +19,7 @@ ProviderType = Literal["openai", "azure", "anthropic"]
 class CloneSettings(Common):
     """What the step `clone` reads; it holds no model key."""
 
-    gitlab_read_token: SecretStr = Field(description="Token that may read the repository.")
+    gitlab_read_token: Token = Field(description="Token that may read the repository.")
     allow_http_gitlab: bool = Field(
         default=False, description="Allow plain http to a GitLab that is not on loopback."
     )
@@ -31,7 +31,7 @@ class RunSettings(Common):
     Either a GitHub token with Copilot access, or a provider of one's own (BYOK).
     """
 
-    github_token: SecretStr | None = Field(
+    github_token: Token | None = Field(
         default=None, description="GitHub token of an account with Copilot."
     )
     copilot_provider_type: ProviderType = Field(
@@ -42,7 +42,7 @@ class RunSettings(Common):
         validate_default=True,
         description="Address of the model provider, such as https://…/v1.",
     )
-    copilot_provider_api_key: SecretStr | None = Field(
+    copilot_provider_api_key: Token | None = Field(
         default=None, description="Key of the model provider."
     )
     copilot_model: str = Field(
@@ -54,13 +54,14 @@ class RunSettings(Common):
         default=None, description="The Copilot CLI; found by itself after `make setup`."
     )
     xdg_cache_home: Path | None = Field(
-        default=None, description="Folder in which the Copilot CLI keeps its unpacked files."
+        default=None,
+        description="Folder of caches, ~/.cache when not set: the Copilot CLI and what it unpacks.",
     )
 
     @field_validator("copilot_provider_base_url")
     @classmethod
     def _is_someone_to_ask(cls, value: str | None, found: ValidationInfo) -> str | None:
-        if value is None and found.data.get("github_token") is None:
+        if value is None and found.data.get("github_token", "wrong") is None:
             raise PydanticCustomError(
                 "nobody",
                 "is not set, and neither is GITHUB_TOKEN: set one of them, so that there is a "

@@ -14,7 +14,7 @@ from libs.common.clock import SystemClock
 from libs.common.git.clone import clone_merge_request
 from libs.common.launching.contract import TASK_TOKEN, Contract, ExitCode, Step, from_environment
 from libs.common.settings import load, reveal
-from services.runner.cli import find_cli
+from services.runner.cli import find_cli, own_cache
 from services.runner.clone import ClonePorts, clone_step
 from services.runner.door import NoTaskDoor, ResultRefused, TaskDoor
 from services.runner.review import ReviewPorts, review_step
@@ -59,12 +59,13 @@ async def _run(contract: Contract, settings: RunSettings) -> ExitCode:
         base_url=settings.copilot_provider_base_url or "",
         api_key=reveal(settings.copilot_provider_api_key),
     )
+    cache = own_cache(settings.xdg_cache_home, Path.home())
     ports = ReviewPorts(
         door=_door(contract),
         clock=SystemClock(),
         provider=provider,
-        cli=find_cli(settings.copilot_cli_path, PINNED_CLI, Path.home()),
-        cache=settings.xdg_cache_home,
+        cli=find_cli(settings.copilot_cli_path, PINNED_CLI, cache),
+        cache=cache,
         converse=converse,
         environment=dict(os.environ),
     )

@@ -13,11 +13,11 @@ from typing import Any
 from aiohttp.test_utils import TestClient, TestServer
 
 from libs.common import subjects
+from libs.common.allowed import allowed
 from libs.common.events.envelope import NewEvent
 from libs.common.events.log import EventLog
 from libs.common.events.tasks import DiffRefs, TaskRequested
 from libs.common.launching.token import mint
-from services.ingest.allowed import allowed
 from services.ingest.authentication import Keys
 from services.ingest.intake import Intake
 from services.ingest.task_door import TaskDoor

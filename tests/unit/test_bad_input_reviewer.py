@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from libs.common import subjects
+from libs.common.allowed import allowed
 from libs.common.errors import AgentError, Permanent, Temporary
 from libs.common.events.envelope import NewEvent, Recorded
 from libs.common.events.facts import MrOpened
@@ -77,7 +78,7 @@ class World:
             gitlab=gitlab or self.gitlab,
             reviewed=Reviewed(MemoryKeyValue(self.clock)),
             clock=self.clock,
-            policy=Policy(gitlab_url=URL, limits=Limits()),
+            policy=Policy(gitlab_url=URL, limits=Limits(), projects=allowed([])),
             wake=self.woken.append,
         )
         await on_event(event, ports=ports)

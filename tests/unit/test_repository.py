@@ -112,7 +112,7 @@ def test_what_is_handed_on_for_later_is_read_by_nobody_yet():
 
 def test_the_settings_of_each_step_are_those_that_it_reads():
     """The names that a Job may get are read by its step, and by no other (SR-18)."""
-    common = {"NATS_URL", "NATS_CREDENTIALS", "HEALTH_PORT"}
+    common = {"NATS_URL", "NATS_CREDENTIALS", "HEALTH_HOST", "HEALTH_PORT"}
     for step, settings in (("clone", CloneSettings), ("run", RunSettings)):
         told = {*contract.STEP_SETTINGS[step], *contract.BOTH_STEPS}
         assert fields(settings) - common - told == set(), step

@@ -6,10 +6,10 @@ import pytest
 from pydantic import Field, SecretStr
 
 from libs.common.errors import SettingsError
-from libs.common.settings import GitLabSettings, load, reveal
+from libs.common.settings import ProjectSettings, load, reveal
 
 
-class Example(GitLabSettings):
+class Example(ProjectSettings):
     """A service's settings."""
 
     example_token: SecretStr = Field(description="A token.")

@@ -13,7 +13,7 @@ from libs.common.errors import SettingsError
 from libs.common.events.tasks import Finding, ReviewDone, SkippedFile, TaskFailed
 from libs.common.launching.contract import Contract, from_environment, to_environment
 from libs.common.settings import load, reveal
-from services.runner.cli import cli_environment, find_cli, version_warning
+from services.runner.cli import cli_environment, find_cli, own_cache, version_warning
 from services.runner.deadline import Deadline
 from services.runner.fitting import LARGEST, fitted
 from services.runner.pages import PAGE_BYTES, page, pages
@@ -98,12 +98,12 @@ def test_some_time_is_kept_to_hand_in_the_result(timeout, work):
 
 
 def test_the_cli_is_found_where_set_up_puts_it(tmp_path):
-    cli = tmp_path / ".cache/gitlab-copilot-agent/cli/1.2.3/copilot"
+    cli = own_cache(tmp_path, tmp_path) / "cli/1.2.3/copilot"
     cli.parent.mkdir(parents=True)
     cli.write_text("")
     cli.chmod(0o755)
 
-    assert find_cli(None, "1.2.3", tmp_path) == cli
+    assert find_cli(None, "1.2.3", own_cache(tmp_path, tmp_path)) == cli
     assert find_cli(Path("/opt/copilot"), "1.2.3", tmp_path) == Path("/opt/copilot")
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.ingest.allowed import allowed, is_project
+from libs.common.allowed import allowed, is_project
 
 
 @pytest.mark.parametrize(
