@@ -104,6 +104,12 @@ async def pages(connection: Connection, stream: str, asked: Mapping[str, Any]) -
             request["up_to_seq"] = int(end["Nats-UpTo-Sequence"])
 
 
+async def batch(connection: Connection, stream: str, asked: Mapping[str, Any]) -> list[Stored]:
+    """One batch of a direct get, for reading much of a stream piece by piece; empty at the end."""
+    replies = await _page(connection, stream, {**asked, "max_bytes": _BYTES_AT_ONCE})
+    return [_direct(reply) for reply in replies[:-1]]
+
+
 async def _page(connection: Connection, stream: str, request: Mapping[str, Any]) -> list[Msg]:
     """One batch; the last reply is the status that ended it."""
     replies: asyncio.Queue[Msg] = asyncio.Queue()
