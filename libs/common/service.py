@@ -87,7 +87,7 @@ async def _serve(settings: _S, wire: Wire[_S]) -> int:
     port = settings.health_port or settings.health_default
     health = Health()
     try:
-        async with health.serving(port) as port:
+        async with health.serving(settings.health_host, port) as port:
             log.info("service starting", health_port=port, pid=os.getpid())
             await _until_stopped(settings, wire, life, health)
     except OSError as error:
@@ -145,7 +145,7 @@ class Health:
         self.checks: dict[str, Check] | None = None
 
     @contextlib.asynccontextmanager
-    async def serving(self, port: int) -> AsyncIterator[int]:
+    async def serving(self, host: str, port: int) -> AsyncIterator[int]:
         """Answer on `port` (0: any) while open; yields the port."""
         app = web.Application()
         app.router.add_get("/healthz", self._healthz)
@@ -154,7 +154,7 @@ class Health:
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         try:
-            yield await listen(runner, os.environ.get("HEALTH_HOST", "127.0.0.1"), port)
+            yield await listen(runner, host, port)
         finally:
             await runner.cleanup()
 

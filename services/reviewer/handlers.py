@@ -10,6 +10,7 @@ from typing import Protocol
 import structlog
 
 from libs.common import reviewing, subjects, telemetry
+from libs.common.allowed import Allowed
 from libs.common.clock import Clock
 from libs.common.errors import Permanent, Temporary
 from libs.common.events.envelope import NewEvent, Recorded
@@ -44,6 +45,7 @@ class Policy:
 
     gitlab_url: str
     limits: Limits
+    projects: Allowed
     review_drafts: bool = False
     allow_http: bool = False
 
@@ -117,6 +119,9 @@ async def _decision(
 async def _request(task_id: str, mr: MergeRequest, cause: Recorded, ports: Ports) -> None:
     project = await ports.gitlab.project(mr.project_id)
     policy = ports.policy
+    if not policy.projects.serves(project.id, project.path_with_namespace):
+        log.info("no review", project_id=mr.project_id, iid=mr.iid, why="not in GITLAB_PROJECTS")
+        return
     if not clone_url_allowed(
         project.http_url_to_repo,
         policy.gitlab_url,
