@@ -56,6 +56,8 @@ def _reading(path: str | None, walls: Walls) -> Verdict:
         real = (walls.folders[0] / wanted).resolve()
     except (OSError, RuntimeError):
         return Verdict(allowed=False, why="this path cannot be followed")
+    if real.is_symlink():  # a loop of links, which newer Pythons resolve to itself
+        return Verdict(allowed=False, why="this path cannot be followed")
     for folder in walls.folders:
         if real.is_relative_to(folder):
             inside = real.relative_to(folder)
