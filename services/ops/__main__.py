@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 from pathlib import Path
 
 from libs.common import telemetry
 from libs.common.errors import AgentError
 from services.ops import events, topology, webhook
+from services.ops.doctor import run as doctor
+from services.ops.doctor.situation import Situation
+from services.ops.places import ROOT, announced, default_root
+from services.ops.settings import operators_settings
+from services.ops.terminal import terminal
 from services.ops.up import up
 
 
@@ -25,6 +31,11 @@ def parser() -> argparse.ArgumentParser:
     history = commands.add_parser("events", help="history of a merge request, such as 42!7")
     history.add_argument("merge_request", metavar="PROJECT!IID")
     history.add_argument("--follow", action="store_true", help="go on with new events")
+    look = commands.add_parser("doctor", help="look at everything a review needs")
+    look.add_argument("--json", action="store_true", help="one JSON object per line")
+    look.add_argument("--project", action="append", default=[], help="id or path; repeatable")
+    look.add_argument("--webhook-url", default="", help="address that GitLab must send to")
+    look.add_argument("--timeout", type=float, default=5.0, help="seconds for each peer")
     hook = commands.add_parser("webhook", help="send a recorded webhook to ingest")
     hook.add_argument("action", choices=["send"])
     hook.add_argument("file", type=Path, metavar="FILE", help="JSON body of a GitLab webhook")
@@ -40,8 +51,21 @@ async def run(arguments: argparse.Namespace) -> int:
             return await topology.run(arguments.action, arguments.replicas)
         case "events":
             return await events.run(arguments.merge_request, follow_on=arguments.follow)
+        case "doctor":
+            return await examine(arguments)
         case _:
             return await webhook.send(arguments.file, arguments.url)
+
+
+async def examine(arguments: argparse.Namespace) -> int:
+    situation = Situation(
+        given=operators_settings(ROOT, os.environ),
+        running=announced(default_root()),
+        webhook_url=arguments.webhook_url,
+        projects=tuple(arguments.project),
+        seconds=arguments.timeout,
+    )
+    return await doctor.run(situation, terminal(), as_json=arguments.json)
 
 
 def main() -> int:

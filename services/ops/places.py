@@ -20,6 +20,10 @@ class Addresses(msgspec.Struct, frozen=True, kw_only=True):
     nats_url: str
     webhook_url: str
     webhook_secret: str = ""
+    settings: dict[str, str] = {}
+    """Settings of the simulated GitLab and model; of a real one they are the operator's own."""
+    health: dict[str, str] = {}
+    """Address of each service's health port."""
 
 
 class Places:

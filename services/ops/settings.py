@@ -13,8 +13,9 @@ from services.ops.places import announced, default_root
 
 
 def operators_settings(root: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment over `.env` in the project's folder."""
-    file = {name: value for name, value in dotenv_values(root / ".env").items() if value}
+    """The environment over `.env` in the project's folder, or over the file GCA_DOTENV names."""
+    path = environ.get("GCA_DOTENV") or root / ".env"
+    file = {name: value for name, value in dotenv_values(path).items() if value}
     return file | {name: value for name, value in environ.items() if value}
 
 

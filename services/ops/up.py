@@ -96,7 +96,7 @@ class Machine:
         # Named before the services start, so that whoever stops us mid-way still ends the Jobs.
         self.stack.push_async_callback(self._end_jobs)
         await self._services(settings, addresses)
-        announce(self.places.root, self._announcement(addresses))
+        announce(self.places.root, self._announcement(addresses, simulated))
         self._watch(connection)
         if simulated is None:
             self.screen.done(f"webhook url for GitLab: {addresses['webhook_url']}")
@@ -174,7 +174,7 @@ class Machine:
         for job in await launcher.jobs():
             await launcher.cancel(job.job_name)
 
-    def _announcement(self, addresses: dict[str, str]) -> Addresses:
+    def _announcement(self, addresses: dict[str, str], simulated: Simulated | None) -> Addresses:
         secret = addresses.get("GITLAB_WEBHOOK_SECRET") or self.given.get(
             "GITLAB_WEBHOOK_SECRET", ""
         )
@@ -183,6 +183,8 @@ class Machine:
             nats_url=addresses["NATS_URL"],
             webhook_url=addresses["webhook_url"],
             webhook_secret=secret.split(",")[0],
+            settings=simulated.settings if simulated else {},
+            health={name: f"http://127.0.0.1:{addresses[f'{name}_health']}" for name in SERVICES},
         )
 
     async def _services(self, settings: dict[str, str], addresses: dict[str, str]) -> None:
