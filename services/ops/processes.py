@@ -8,6 +8,8 @@ import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
+from libs.common.leash import leashed
+
 GRACE_SECONDS = 30.0
 Line = Callable[[str, str], None]
 """Called with the process's name and a line that it wrote."""
@@ -62,9 +64,12 @@ class Child:
 async def running(
     name: str, command: list[str], environment: Mapping[str, str], log: Path, on_line: Line
 ) -> AsyncIterator[Child]:
-    """A child that is stopped when the context ends; Ctrl-C at the terminal does not reach it."""
+    """A child that is stopped when the context ends; Ctrl-C at the terminal does not reach it.
+
+    It dies with this process even when that is killed.
+    """
     process = await asyncio.create_subprocess_exec(
-        *command,
+        *leashed(command),
         env=dict(environment),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,

@@ -20,6 +20,7 @@ from pathlib import Path
 import structlog
 
 from libs.common.errors import AgentError, cut
+from libs.common.leash import leashed
 
 MAX_PAYLOAD = 1024 * 1024
 _START_PATIENCE = 20.0
@@ -93,9 +94,7 @@ class NatsServer:
         await _end_leftover(self.store / "nats-server.pid", config)
         # A group of its own: Ctrl-C must reach our services first, they still have acks to send.
         self._process = await asyncio.create_subprocess_exec(
-            str(binary()),
-            "-c",
-            str(config),
+            *leashed([str(binary()), "-c", str(config)]),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,

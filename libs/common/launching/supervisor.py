@@ -21,8 +21,8 @@ import msgspec
 
 from libs.common.launching import exits, processes, state
 from libs.common.launching.state import Exit, Running, Step, Work
+from libs.common.leash import leashed
 
-_STEP = str(Path(__file__).with_name("step.py"))
 _TICK = 0.2
 _READY = b"ready"
 
@@ -64,7 +64,7 @@ class Supervisor:
 
     def _start(self, step: Step, output: BinaryIO) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(  # noqa: S603  the launcher's command, no shell
-            [sys.executable, "-I", "-S", _STEP, str(os.getpid()), *step.argv],
+            leashed(list(step.argv)),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
