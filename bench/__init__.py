@@ -1,0 +1,1 @@
+"""Measured claims about speed and size; `python -m bench` runs them and writes one table."""

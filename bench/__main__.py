@@ -1,0 +1,141 @@
+"""`python -m bench [--quick] [--only PART …] [--output FILE]`: measure, print, write the table.
+
+The full run takes some minutes and writes docs/performance.md (`make bench`); `--quick` is a smoke
+run whose figures mean little, and writes only where it is told to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from bench import footprint, history, intake, reviews, rows
+from bench.children import ROOT
+from bench.machine import machine
+from bench.table import Page, Row, markdown, plain
+
+PAGE = ROOT / "docs" / "performance.md"
+COMMAND = "make bench"
+
+
+class Size(msgspec.Struct, frozen=True, kw_only=True):
+    """How much is measured of everything."""
+
+    pairs: int = 12
+    hooks: int = 2000
+    turns: int = 4
+    findings: tuple[int, ...] = reviews.FINDINGS
+    starts: int = 5
+    memory_hooks: int = 10_000
+    events: int = 300_000
+    reads: int = 50
+
+
+QUICK = Size(
+    pairs=2, hooks=200, turns=1, findings=(0, 2), starts=1, memory_hooks=200, events=2000, reads=5
+)
+
+
+class Measured(msgspec.Struct, kw_only=True):
+    """What was measured so far; a part that was left out stays empty."""
+
+    intake: intake.Intake | None = None
+    reviews: list[reviews.Review] = []
+    starts: dict[str, footprint.Start] = {}
+    weights: dict[str, footprint.Weight] = {}
+    reads: history.Reads | None = None
+
+
+Part = Callable[[Path, Size, Measured], Awaitable[None]]
+
+
+async def _intake(folder: Path, size: Size, found: Measured) -> None:
+    found.intake = await intake.measure(folder, pairs=size.pairs, hooks=size.hooks)
+
+
+async def _reviews(folder: Path, size: Size, found: Measured) -> None:
+    found.reviews = await reviews.measure(folder, times=size.turns, findings=size.findings)
+
+
+async def _start(folder: Path, size: Size, found: Measured) -> None:
+    found.starts = await footprint.starts(folder, times=size.starts)
+
+
+async def _memory(folder: Path, size: Size, found: Measured) -> None:
+    found.weights = await footprint.weights(folder, hooks=size.memory_hooks)
+
+
+async def _history(folder: Path, size: Size, found: Measured) -> None:
+    found.reads = await history.measure(folder, events=size.events, times=size.reads)
+
+
+PARTS: dict[str, Part] = {
+    "intake": _intake,
+    "reviews": _reviews,
+    "start": _start,
+    "memory": _memory,
+    "history": _history,
+}
+
+
+def page(found: Measured, size: Size, about: list[tuple[str, str]]) -> Page:
+    """All rows, ratios first."""
+    ratios: list[Row] = []
+    others: list[Row] = []
+    if found.intake:
+        ratios.append(rows.intake_share(found.intake))
+        others += rows.intake_rates(found.intake)
+    ratios += rows.calls(found.reviews)
+    if found.reviews:
+        others += rows.waiting(found.reviews) + rows.sessions(found.reviews)
+    if found.reads:
+        share, times = rows.history(found.reads)
+        ratios.append(share)
+        others.append(times)
+    others += rows.starts(found.starts) + rows.weights(found.weights, size.memory_hooks)
+    lists = rows.call_lists(found.reviews)
+    lists += rows.start_lists(found.starts) if found.starts else []
+    return Page(command=COMMAND, machine=about, rows=[*ratios, *others], lists=lists)
+
+
+async def run(names: list[str], size: Size) -> Page:
+    """Measure these parts one after the other, each in a folder of its own."""
+    about, found = machine(), Measured()
+    for name in names:
+        began = time.monotonic()
+        print(f"{name} ...", end=" ", flush=True, file=sys.stderr)
+        with tempfile.TemporaryDirectory(prefix="gca-bench-") as folder:
+            await PARTS[name](Path(folder), size, found)
+        print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)
+    return page(found, size, about)
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a smoke run, under a minute")
+    parser.add_argument("--only", nargs="+", choices=list(PARTS), help="only these parts")
+    parser.add_argument("--output", type=Path, help="file to write instead of docs/performance.md")
+    given = parser.parse_args(arguments)
+    whole = not given.quick and not given.only
+    # What we start tells its own story in its own files.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
+    made = asyncio.run(run(given.only or list(PARTS), QUICK if given.quick else Size()))
+    print(plain(made.rows))
+    for title, lines in made.lists:
+        print(f"\n{title}")
+        print("".join(f"  {line}\n" for line in lines), end="")
+    output = given.output or (PAGE if whole else None)
+    if output:
+        output.write_text(markdown(made), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
