@@ -17,6 +17,11 @@ ALL = (
     "CA_BUNDLE",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
 )
+PROXIES = (
+    *("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"),
+    *("https_proxy", "http_proxy", "no_proxy"),
+)
+"""Only for the reviewer, which hands them on to its Jobs for the model."""
 GITLAB = ("GITLAB_URL", "ALLOW_HTTP_GITLAB")
 MODEL = (
     "GITHUB_TOKEN",
@@ -25,6 +30,7 @@ MODEL = (
     "COPILOT_PROVIDER_API_KEY",
     "COPILOT_MODEL",
     "COPILOT_CLI_PATH",
+    "ALLOW_REPOSITORY_MCP_SERVERS",
 )
 OWN: dict[str, tuple[str, ...]] = {
     "ingest": (
@@ -66,6 +72,8 @@ def environment(
     """
     names = (*ALL, *OWN[service])
     allowed = (*INHERITED, *names, *(f"{name}_FILE" for name in names))
+    if service == "reviewer":
+        allowed += PROXIES
     given = {name: settings[name] for name in allowed if settings.get(name)}
     return (
         given

@@ -64,6 +64,12 @@ class Settings(ProjectSettings):
         description="Folder of caches, ~/.cache when not set: the Copilot CLI and what it unpacks.",
     )
 
+    allow_repository_mcp_servers: bool = Field(
+        default=False,
+        description="Start the MCP servers that a repository's target branch asks for; they are "
+        "programs with the rights of the Job's user.",
+    )
+
     health_default: ClassVar[int] = 8082
 
     @field_validator("copilot_provider_base_url", "copilot_model")

@@ -12,7 +12,8 @@ import structlog
 
 from libs.common import telemetry
 from libs.common.errors import SettingsError
-from libs.common.launching.contract import ExitCode, Step
+from libs.common.launching.contract import STEP_SETTINGS, TASK_TOKEN, ExitCode, Step
+from services.runner.erasing import erase
 from services.runner.wiring import run_step
 
 
@@ -22,8 +23,10 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write("usage: python -m services.runner clone|run\n")
         return ExitCode.WRONG_SETTINGS
     telemetry.configure("runner", os.environ.get("LOG_LEVEL", "INFO"))
+    step: Step = "clone" if arguments[0] == "clone" else "run"
+    erase((TASK_TOKEN, *STEP_SETTINGS[step]))
     try:
-        return asyncio.run(_until_stopped("clone" if arguments[0] == "clone" else "run"))
+        return asyncio.run(_until_stopped(step))
     except SettingsError as error:
         lines = "".join(f"  {problem}\n" for problem in error.problems)
         sys.stderr.write(f"runner cannot start; settings to mend:\n{lines}")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from libs.common.errors import SettingsError
+from libs.common.launching.contract import PROXIES
 
 BINARY = "copilot"
 
@@ -37,7 +38,7 @@ def cli_environment(
     own: Mapping[str, str], *, home: Path, cache: Path | None, ca_bundle: str
 ) -> dict[str, str]:
     """The CLI's whole environment: an allow-list, with a home of its own and no secret (SR-18)."""
-    environment = {name: own[name] for name in ("PATH", "LANG") if own.get(name)}
+    environment = {name: own[name] for name in ("PATH", "LANG", *PROXIES) if own.get(name)}
     environment["HOME"] = str(home)
     environment["TMPDIR"] = str(home / "tmp")
     if cache is not None:

@@ -6,7 +6,9 @@ Called by `review`; the decisions are in `scope`, `instructions` and `prompt`.
 from __future__ import annotations
 
 import asyncio
+import io
 import shutil
+import tarfile
 from collections import Counter
 from pathlib import Path
 
@@ -16,13 +18,17 @@ from libs.common.diff import Diff, parse_diff
 from libs.common.events.tasks import TaskRequested
 from libs.common.git import read as git
 from libs.common.git.clone import TARGET
+from libs.common.git.command import GitCall, run_git
 from libs.common.git.errors import TooLarge
-from services.runner import instructions
+from services.runner import instructions, servers
 from services.runner.instructions import Document
 from services.runner.scope import Scope, choose, narrow
+from services.runner.servers import Servers
 
 log = structlog.get_logger()
 LARGEST_DOCUMENT = 1024 * 1024
+LARGEST_TARGET = 256 * 1024 * 1024
+"""Bytes of a target branch that are copied for its MCP servers."""
 
 
 async def changes(folder: Path, spec: TaskRequested) -> tuple[Diff, Scope]:
@@ -50,6 +56,46 @@ async def target_documents(folder: Path, scope: Scope) -> list[Document]:
         if content is not None:
             found.append(instructions.document(wish, content))
     return instructions.bounded(found)
+
+
+async def target_servers(folder: Path) -> Servers:
+    """The MCP servers that the target branch asks for, never the head (SR-12)."""
+    try:
+        tree = await git.list_tree(folder, TARGET)
+    except TooLarge:
+        return Servers(left_out=("the target branch has too many files",))
+    files = []
+    for path in servers.order(entry.path for entry in tree if entry.is_file):
+        content = await git.show(folder, TARGET, path)
+        if content is not None:
+            files.append((path, content))
+    return servers.read(files)
+
+
+async def write_target(folder: Path, copy: Path) -> None:
+    """The target branch's files below `copy`, without links; raises `GitError`."""
+    call = GitCall(
+        folder=folder,
+        arguments=("archive", "--format=tar", TARGET),
+        what="copy the target branch",
+        max_output=LARGEST_TARGET,
+    )
+    packed = await run_git(call)
+
+    def unpack() -> None:
+        shutil.rmtree(copy, ignore_errors=True)
+        copy.mkdir(parents=True)
+        with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+            for member in tar:
+                content = tar.extractfile(member) if member.isreg() else None
+                path = copy / member.name
+                if content is None or not path.resolve().is_relative_to(copy.resolve()):
+                    continue
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content.read())
+                path.chmod(0o700 if member.mode & 0o100 else 0o600)
+
+    await asyncio.to_thread(unpack)
 
 
 async def _sizes(folder: Path, *revisions: str) -> Counter[str]:

@@ -29,6 +29,7 @@ from services.runner.findings import LONGEST_SUMMARY
 from services.runner.fitting import fitted
 from services.runner.permissions import Walls
 from services.runner.scope import Scope
+from services.runner.servers import SETTING, Servers, options
 from services.runner.session import Heard, Provider, SessionFailed, SessionOrder
 from services.runner.tools import ReviewTools
 
@@ -47,6 +48,8 @@ class ReviewPorts(msgspec.Struct, frozen=True, kw_only=True):
     converse: Conversation
     environment: dict[str, str]
     """The runner's own environment, of which the CLI gets an allow-list."""
+    servers_allowed: bool = False
+    """Whether MCP servers that the target branch asks for are started."""
 
 
 async def review_step(contract: Contract, ports: ReviewPorts) -> ExitCode:
@@ -115,7 +118,13 @@ async def _order(
     clone, folder = contract.repository.resolve(), contract.work_dir.resolve() / "context"
     home = contract.work_dir.resolve() / "home"
     documents = await gathering.target_documents(clone, scope)
-    context = prompt.Context(clone=clone, folder=folder, mark=f"DATA-{secrets.token_hex(6)}")
+    servers = await _servers(clone, contract.work_dir.resolve() / "target", ports)
+    context = prompt.Context(
+        clone=clone,
+        folder=folder,
+        mark=f"DATA-{secrets.token_hex(6)}",
+        servers=tuple(servers.tools),
+    )
     await gathering.write_files(folder, prompt.context_files(spec, scope, documents, context))
     (home / "tmp").mkdir(parents=True, exist_ok=True)
     tools = ReviewTools(
@@ -132,12 +141,37 @@ async def _order(
         ),
         provider=ports.provider,
         folder=clone,
-        walls=Walls.around(clone, folder),
+        walls=Walls.around(clone, folder, servers=servers.tools),
         tools=tools.all(),
         system=prompt.system_message(documents, context),
         prompt=prompt.user_message(spec, scope, context),
         timeout=0.0,
+        servers={
+            server.name: options(server, str(contract.work_dir.resolve() / "target"))
+            for server in servers.found
+        },
     )
+
+
+async def _servers(clone: Path, copy: Path, ports: ReviewPorts) -> Servers:
+    """The target branch's MCP servers, with a copy of that branch to run in; none by default."""
+    asked = await gathering.target_servers(clone)
+    names = sorted(asked.tools)
+    if not ports.servers_allowed:
+        if names or asked.left_out:
+            log.warning("mcp servers of the repository are ignored", servers=names, setting=SETTING)
+        return Servers()
+    for why in asked.left_out:
+        log.warning("mcp server left out", why=why)
+    if not names:
+        return Servers()
+    try:
+        await gathering.write_target(clone, copy)
+    except GitError as error:
+        log.warning("mcp servers left out", servers=names, why=str(error))
+        return Servers()
+    log.info("mcp servers allowed", servers=names)
+    return asked
 
 
 def _from_words(text: str, desk: Desk) -> Review | None:

@@ -23,6 +23,7 @@ from copilot.rpc import PermissionDecisionApproveOnce, PermissionDecisionReject
 from copilot.session_events import (
     AssistantMessageData,
     AssistantUsageData,
+    SessionMcpServersLoadedData,
     SessionErrorData,
     SessionEvent,
     ToolExecutionStartData,
@@ -32,7 +33,7 @@ from libs.common.errors import AgentError, cut
 from libs.common.events.tasks import Usage
 from services.runner import leash
 from services.runner.cli import version_warning
-from services.runner.permissions import AVAILABLE_TOOLS, READING_TOOLS, Walls, decide
+from services.runner.permissions import OUR_TOOLS, Walls, available, decide
 from services.runner.untrusted import show_hidden
 
 log = structlog.get_logger()
@@ -77,6 +78,8 @@ class SessionOrder(msgspec.Struct, frozen=True, kw_only=True):
     system: str
     prompt: str
     timeout: float
+    servers: dict[str, dict[str, Any]] = {}
+    """MCP servers by name, as the SDK takes them; `walls` say which of their tools."""
 
 
 class Heard(msgspec.Struct, kw_only=True):
@@ -99,6 +102,9 @@ class Heard(msgspec.Struct, kw_only=True):
                 self.text = message.content or self.text
             case SessionErrorData() as error:
                 self.error = (error.error_type, error.status_code, error.message)
+            case SessionMcpServersLoadedData(servers=loaded):
+                for server in loaded:
+                    log.info("mcp server", server=server.name, status=server.status.value)
             case ToolExecutionStartData() as started:
                 log.info("tool used", tool=started.tool_name)
                 self.calls += 1
@@ -182,12 +188,13 @@ def _options(order: SessionOrder, heard: Heard) -> dict[str, Any]:
     context = contextvars.copy_context()
     options: dict[str, Any] = {
         "working_directory": str(order.folder),
-        "available_tools": list(AVAILABLE_TOOLS),
+        "available_tools": available(order.walls),
         "tools": order.tools,
         "on_permission_request": decided,
         "hooks": {"on_post_tool_use": shown},
         "on_event": lambda event: context.copy().run(heard.on_event, event),
         "system_message": {"mode": "replace", "content": order.system},
+            server=getattr(request, "server_name", None),
         "skip_custom_instructions": True,
         "enable_config_discovery": False,
         "enable_skills": False,
@@ -215,10 +222,12 @@ def _options(order: SessionOrder, heard: Heard) -> dict[str, Any]:
 
 
 def shown(call: Any, _: Any) -> dict[str, Any] | None:
-    """What a built-in tool answered, with its hidden characters written out (SR-13)."""
+    """What a tool that is not ours answered, with its hidden characters written out (SR-13)."""
+    if order.servers:
+        options["mcp_servers"] = order.servers
     answer = call["toolResult"]
     text = answer.get("textResultForLlm") if isinstance(answer, dict) else None
-    if call["toolName"] not in READING_TOOLS or not isinstance(text, str):
+    if call["toolName"] in OUR_TOOLS or not isinstance(text, str):
         return None
     visible = show_hidden(text)
     return {"modifiedResult": {**answer, "textResultForLlm": visible}} if visible != text else None

@@ -53,6 +53,10 @@ class RunSettings(Common):
     copilot_cli_path: Path | None = Field(
         default=None, description="The Copilot CLI; found by itself after `make setup`."
     )
+    allow_repository_mcp_servers: bool = Field(
+        default=False,
+        description="Start the MCP servers that a repository's target branch asks for.",
+    )
     xdg_cache_home: Path | None = Field(
         default=None,
         description="Folder of caches, ~/.cache when not set: the Copilot CLI and what it unpacks.",

@@ -79,3 +79,4 @@ def _door(contract: Contract) -> TaskDoor:
         clock=SystemClock(),
         ca_bundle=contract.ca_bundle,
     )
+        servers_allowed=settings.allow_repository_mcp_servers,

@@ -6,7 +6,8 @@ import pytest
 
 from libs.common.events.tasks import ReviewDone
 from tests.fakes.task_door import running_task_door
-from tests.integration.runner_world import AFTER, World, merge_request
+from tests.integration.runner_scripted_model import scripted_model
+from tests.integration.runner_world import AFTER, MODEL_KEY, World, ended, merge_request
 from tests.simulators.model import running_model
 
 pytestmark = pytest.mark.real
@@ -71,3 +72,29 @@ async def test_progress_lines_name_the_tools_and_carry_the_trace(tmp_path):
     ]
     told = [*ended.said("session started"), *ended.said("review submitted")]
     assert [line["trace_id"] for line in told] == [trace, trace]
+
+
+async def test_the_model_is_asked_through_the_operator_s_proxy_and_the_task_door_is_not(tmp_path):
+    made = merge_request(tmp_path)
+    async with (
+        running_task_door(made.spec) as door,
+        scripted_model(api_key=MODEL_KEY) as proxy,
+    ):
+        world = await World(tmp_path / "work", made, door).cloned()
+        address = proxy.url.removesuffix("/v1")
+
+        done = await ended(
+            await world.start(
+                "run",
+                COPILOT_PROVIDER_TYPE="openai",
+                COPILOT_PROVIDER_BASE_URL="http://model.invalid/v1",
+                COPILOT_PROVIDER_API_KEY=MODEL_KEY,
+                COPILOT_MODEL="scripted",
+                HTTP_PROXY=address,
+                HTTPS_PROXY=address,
+            )
+        )
+
+    assert done.code == 0, done.stderr
+    assert [type(result) for result in door.results] == [ReviewDone]
+    assert len(proxy.offered) == 1

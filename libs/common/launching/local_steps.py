@@ -42,12 +42,15 @@ def local_steps(launch: Launch, *, settings: LocalSettings, started_at: float) -
             traceparent=launch.traceparent,
         )
     )
-    inherited = _only(settings.environment, contract.INHERITED)
+    inherited: dict[contract.Step, dict[str, str]] = {
+        "clone": _only(settings.environment, contract.INHERITED),
+        "run": _only(settings.environment, (*contract.INHERITED, *contract.PROXIES)),
+    }
     return [
         Step(
             name=name,
             argv=(settings.python, "-m", "services.runner", name),
-            environment={**inherited, **_own(name, settings.values), **told},
+            environment={**inherited[name], **_own(name, settings.values), **told},
         )
         for name in get_args(contract.Step)
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from libs.common.launching import contract
@@ -57,6 +58,17 @@ def test_run_has_the_model_key_and_no_gitlab_token_sr_16():
 def test_neither_sees_what_the_launcher_knows_beyond_the_allow_list_sr_37():
     for step in steps():
         assert [name for name in (*NEVER, "LD_PRELOAD") if name in step.environment] == []
+
+
+def test_only_run_takes_over_the_proxies_since_they_are_for_the_model():
+    proxies = dict.fromkeys(contract.PROXIES, "http://proxy:3128")
+    settings = replace(SETTINGS, environment={**proxies, "ALL_PROXY": "x"})
+
+    clone, run = local_steps(LAUNCH, settings=settings, started_at=0.0)
+
+    assert [name for name in clone.environment if name in proxies] == []
+    assert {name: run.environment[name] for name in proxies} == proxies
+    assert "ALL_PROXY" not in run.environment
 
 
 def test_both_are_told_the_same_task_and_deadline():

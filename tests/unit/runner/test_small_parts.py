@@ -138,6 +138,16 @@ def test_the_cli_s_environment_is_an_allow_list():
     }
 
 
+def test_the_cli_is_told_of_the_operator_s_proxies():
+    proxies = {"HTTPS_PROXY": "http://proxy:3128", "no_proxy": "localhost", "ALL_PROXY": "x"}
+
+    environment = cli_environment(proxies, home=Path("/h"), cache=None, ca_bundle="")
+
+    assert environment["HTTPS_PROXY"] == "http://proxy:3128"
+    assert environment["no_proxy"] == "localhost"
+    assert "ALL_PROXY" not in environment
+
+
 def test_run_needs_someone_to_ask():
     with pytest.raises(SettingsError) as raised:
         load(RunSettings, {})
