@@ -23,9 +23,9 @@ from copilot.rpc import PermissionDecisionApproveOnce, PermissionDecisionReject
 from copilot.session_events import (
     AssistantMessageData,
     AssistantUsageData,
-    SessionMcpServersLoadedData,
     SessionErrorData,
     SessionEvent,
+    SessionMcpServersLoadedData,
     ToolExecutionStartData,
 )
 
@@ -178,6 +178,7 @@ def _options(order: SessionOrder, heard: Heard) -> dict[str, Any]:
             path=getattr(request, "path", None),
             tool=getattr(request, "tool_name", None),
             walls=order.walls,
+            server=getattr(request, "server_name", None),
         )
         if verdict.allowed:
             return PermissionDecisionApproveOnce()
@@ -194,7 +195,6 @@ def _options(order: SessionOrder, heard: Heard) -> dict[str, Any]:
         "hooks": {"on_post_tool_use": shown},
         "on_event": lambda event: context.copy().run(heard.on_event, event),
         "system_message": {"mode": "replace", "content": order.system},
-            server=getattr(request, "server_name", None),
         "skip_custom_instructions": True,
         "enable_config_discovery": False,
         "enable_skills": False,
@@ -207,6 +207,8 @@ def _options(order: SessionOrder, heard: Heard) -> dict[str, Any]:
         "custom_agents_local_only": True,
         "large_output": {"enabled": False},
     }
+    if order.servers:
+        options["mcp_servers"] = order.servers
     if order.provider.github_token:
         # Given to the client instead, it would stand in the CLI's environment (SR-18).
         options["github_token"] = order.provider.github_token
@@ -223,8 +225,6 @@ def _options(order: SessionOrder, heard: Heard) -> dict[str, Any]:
 
 def shown(call: Any, _: Any) -> dict[str, Any] | None:
     """What a tool that is not ours answered, with its hidden characters written out (SR-13)."""
-    if order.servers:
-        options["mcp_servers"] = order.servers
     answer = call["toolResult"]
     text = answer.get("textResultForLlm") if isinstance(answer, dict) else None
     if call["toolName"] in OUR_TOOLS or not isinstance(text, str):

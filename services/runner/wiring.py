@@ -68,6 +68,7 @@ async def _run(contract: Contract, settings: RunSettings) -> ExitCode:
         cache=cache,
         converse=converse,
         environment=dict(os.environ),
+        servers_allowed=settings.allow_repository_mcp_servers,
     )
     return await review_step(contract, ports)
 
@@ -79,4 +80,3 @@ def _door(contract: Contract) -> TaskDoor:
         clock=SystemClock(),
         ca_bundle=contract.ca_bundle,
     )
-        servers_allowed=settings.allow_repository_mcp_servers,

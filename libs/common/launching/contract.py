@@ -27,13 +27,13 @@ CLI_CACHE = "XDG_CACHE_HOME"
 
 INHERITED = ("PATH", "HOME", "LANG", "TERM", "TMPDIR", "USER")
 """All that a step may take over from its launcher's own environment."""
-STEP_SETTINGS: dict[Step, tuple[str, ...]] = {
 PROXIES = (
     *("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"),
     *("https_proxy", "http_proxy", "no_proxy"),
 )
 """What the step `run` may take over besides, for the model; GitLab and the task door never go
 through a proxy."""
+STEP_SETTINGS: dict[Step, tuple[str, ...]] = {
     "clone": ("GITLAB_READ_TOKEN", "ALLOW_HTTP_GITLAB"),
     "run": (
         "GITHUB_TOKEN",
@@ -42,8 +42,8 @@ through a proxy."""
         "COPILOT_PROVIDER_API_KEY",
         "COPILOT_MODEL",
         "COPILOT_CLI_PATH",
-    ),
         "ALLOW_REPOSITORY_MCP_SERVERS",
+    ),
 }
 """Settings, secrets among them, that each step gets and the other does not (SR-16, SR-37)."""
 BOTH_STEPS = (CA_BUNDLE, "LOG_LEVEL", CLI_CACHE)
