@@ -7,6 +7,7 @@ import asyncio
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from libs.common import telemetry
 from libs.common.errors import AgentError
@@ -30,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
     layout.add_argument("--replicas", type=int, default=1, help="copies of each stream (1 or 3)")
     history = commands.add_parser("events", help="history of a merge request, such as 42!7")
     history.add_argument("merge_request", metavar="PROJECT!IID")
+    history.add_argument("--json", action="store_true", help="one JSON object per line")
     history.add_argument("--follow", action="store_true", help="go on with new events")
     look = commands.add_parser("doctor", help="look at everything a review needs")
     look.add_argument("--json", action="store_true", help="one JSON object per line")
@@ -50,22 +52,32 @@ async def run(arguments: argparse.Namespace) -> int:
         case "topology":
             return await topology.run(arguments.action, arguments.replicas)
         case "events":
-            return await events.run(arguments.merge_request, follow_on=arguments.follow)
+            return await events.run(
+                arguments.merge_request,
+                situation(),
+                terminal(),
+                follow_on=arguments.follow,
+                as_json=arguments.json,
+            )
         case "doctor":
             return await examine(arguments)
         case _:
             return await webhook.send(arguments.file, arguments.url)
 
 
+def situation(**options: Any) -> Situation:
+    """What there is on this machine."""
+    given = operators_settings(ROOT, os.environ)
+    return Situation(given=given, running=announced(default_root()), **options)
+
+
 async def examine(arguments: argparse.Namespace) -> int:
-    situation = Situation(
-        given=operators_settings(ROOT, os.environ),
-        running=announced(default_root()),
+    found = situation(
         webhook_url=arguments.webhook_url,
         projects=tuple(arguments.project),
         seconds=arguments.timeout,
     )
-    return await doctor.run(situation, terminal(), as_json=arguments.json)
+    return await doctor.run(found, terminal(), as_json=arguments.json)
 
 
 def main() -> int:

@@ -1,44 +1,110 @@
-"""`gca events PROJECT!IID`: the history of a merge request, with times."""
+"""`gca events PROJECT!IID`: the whole chain of a merge request, and why it has no review."""
 
 from __future__ import annotations
 
 import re
-import shutil
-import sys
+from datetime import UTC, datetime
 
 from libs.common import subjects
 from libs.common.errors import AgentError
-from libs.common.jetstream.connection import connected
+from libs.common.events.envelope import Recorded
+from libs.common.jetstream.connection import Connection, connected
 from libs.common.jetstream.follow import follow
-from libs.common.jetstream.log import JetStreamLog
-from services.ops.screen import history_table
-from services.ops.settings import nats_url
+from services.ops import history
+from services.ops.doctor.situation import Situation
+from services.ops.seen import Live, gather
+from services.ops.terminal import Terminal
+from services.ops.why import Seen, Why, why
 
 
-def parse(text: str) -> tuple[str, str]:
-    """Project id and iid of `42!7`; raises `AgentError`."""
-    match = re.fullmatch(r"(\d+)!(\d+)", text)
-    if match is None:
+def parse(text: str) -> tuple[str, int]:
+    """Project (id or path) and iid of `42!7`; raises `AgentError`."""
+    match = re.fullmatch(r"([\w.-]+(?:/[\w.-]+)*)!(\d+)", text)
+    if match is None or not (match[1].isdecimal() or "/" in match[1]):
         raise AgentError(
-            f"{text[:60]!r} is not a merge request; write PROJECT_ID!IID, such as 42!7"
+            f"{text[:60]!r} is not a merge request; write PROJECT!IID, such as 42!7 or group/app!7"
         )
-    return match[1], match[2]
+    return match[1], int(match[2])
 
 
-async def run(merge_request: str, *, follow_on: bool) -> int:
-    """Print the history, and go on with new events when asked to."""
-    pattern = subjects.history(*parse(merge_request))
-    width = shutil.get_terminal_size((120, 24)).columns
-    async with connected(nats_url(), name="gca", on_closed=lambda: None, patience=20) as connection:
-        records = await JetStreamLog(connection).history(pattern)
-        for line in history_table(records, width):
-            sys.stdout.write(line + "\n")
-        if not records:
-            sys.stdout.write(f"the log holds nothing about {merge_request}\n")
+class Shown:
+    """What is on the screen: rows as they come, and the closing line when it says something new."""
+
+    def __init__(self, terminal: Terminal, *, as_json: bool) -> None:
+        self._terminal = terminal
+        self._as_json = as_json
+        self._start: datetime | None = None
+        self._last: Why | None = None
+
+    def whole(self, seen: Seen) -> None:
+        if seen.history:
+            self._start = seen.history[0].time
+        rows = history.rows(seen.history, launches=seen.launches, letters=seen.letters)
+        self._rows(rows)
+
+    def more(self, record: Recorded) -> None:
+        self._start = self._start or record.time
+        self._rows(history.of_record(record, self._start))
+
+    def closing(self, answer: Why) -> None:
+        if answer == self._last:
+            return
+        self._last = answer
+        terminal = self._terminal
+        if self._as_json:
+            terminal.write(history.json_closing(answer))
+            return
+        for line in history.closing(answer, width=terminal.width, colored=terminal.colored):
+            terminal.write(line)
+
+    def _rows(self, rows: list[history.Row]) -> None:
+        terminal = self._terminal
+        if self._as_json:
+            lines = [history.json_row(row) for row in rows]
+        else:
+            lines = history.table(
+                rows,
+                width=terminal.width,
+                colored=terminal.colored,
+                today=datetime.now(UTC),
+            )
+        for line in lines:
+            terminal.write(line)
+
+
+async def run(
+    merge_request: str, situation: Situation, terminal: Terminal, *, follow_on: bool, as_json: bool
+) -> int:
+    """Print the chain and why it is where it is; go on with new events when asked to."""
+    project, iid = parse(merge_request)
+    url = situation.nats_url
+    if not url:
+        raise AgentError("no `gca up` runs here and NATS_URL is not set: which log is meant?")
+    async with (
+        connected(url, name="gca", on_closed=lambda: None, patience=20) as connection,
+        Live(situation) as live,
+    ):
+        project_id = int(project) if project.isdecimal() else await live.project_id(project)
+        seen = await gather(connection, live, situation, project_id, iid)
+        shown = Shown(terminal, as_json=as_json)
+        shown.whole(seen)
+        shown.closing(why(seen))
         if follow_on:
-            last = records[-1].seq if records else 0
-            async for record in follow(connection, pattern, last):
-                records.append(record)
-                sys.stdout.write(history_table(records, width)[-1] + "\n")
-                sys.stdout.flush()
+            last = max((record.seq for record in seen.history), default=0)
+            pattern = subjects.history(project_id, iid)
+            await _follow(connection, pattern, last, live, situation, shown)
     return 0
+
+
+async def _follow(
+    connection: Connection,
+    pattern: str,
+    last: int,
+    live: Live,
+    situation: Situation,
+    shown: Shown,
+) -> None:
+    async for record in follow(connection, pattern, last):
+        shown.more(record)
+        project_id, iid = map(int, subjects.scope_and_ref(record.subject))
+        shown.closing(why(await gather(connection, live, situation, project_id, iid)))

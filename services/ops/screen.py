@@ -1,6 +1,6 @@
 """What people read on the terminal: events and log lines as short lines of text. Pure.
 
-Used by `up`, `demo` and `events`.
+Used by `up`, `demo` and `history`.
 """
 
 from __future__ import annotations
@@ -87,17 +87,3 @@ def log_text(fields: dict[str, Any]) -> str:
 
 def is_trouble(fields: dict[str, Any]) -> bool:
     return fields.get("level") in {"warning", "error", "critical"}
-
-
-def history_table(records: list[Recorded], width: int = 100) -> list[str]:
-    """A merge request's history as lines: time, seconds since the first, subject's kind, words."""
-    if not records:
-        return []
-    start = records[0].time
-    lines = []
-    for record in records:
-        since = (record.time - start).total_seconds()
-        kind = event_type(record.event).removesuffix(".v1")
-        text = f"{clock(record.time)} {since:>8.1f}s  #{record.seq:<6} {kind:<24} {told(record)[1]}"
-        lines.append(text if len(text) <= width else text[: width - 1] + "…")
-    return lines

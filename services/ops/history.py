@@ -1,0 +1,186 @@
+"""The chain of a merge request as rows, for people and for programs: pure. Used by `events`."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from libs.common.events.envelope import Recorded
+from libs.common.events.facts import MrClosed, MrOpened
+from libs.common.events.tasks import (
+    ReviewDone,
+    Superseded,
+    TaskFailed,
+    TaskPublished,
+    TaskRequested,
+)
+from libs.common.jetstream.inspection import DeadLetter
+from libs.common.launching.launches import Attempts
+from services.ops.screen import paint, told
+from services.ops.why import Why
+
+Kind = Literal["event", "task", "job", "session", "result", "failed", "published", "dead"]
+_COLORS = {"published": "green", "failed": "red", "dead": "red", "session": "grey", "job": "grey"}
+NARROW = 80
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One step; `seconds` since the first of the chain, `details` by stable names."""
+
+    time: datetime
+    seconds: float
+    kind: Kind
+    text: str
+    task_id: str = ""
+    seq: int | None = None
+    subject: str = ""
+    details: dict[str, Any] = {}
+
+
+def rows(
+    history: Sequence[Recorded],
+    *,
+    launches: Mapping[str, Attempts] | None = None,
+    letters: Iterable[DeadLetter] = (),
+) -> list[Row]:
+    """All steps by time; Jobs as far as their launches are still known."""
+    if not history:
+        return []
+    start = history[0].time
+    found = [row for record in history for row in of_record(record, start)]
+    for task_id, attempts in (launches or {}).items():
+        if attempts.at is not None and attempts.count:
+            text = f"Job started, launch {attempts.count}"
+            found.append(_at(attempts.at, start, "job", text, task_id=task_id))
+    for letter in letters:
+        text = f"{letter.service} gave up after {letter.attempts} deliveries: {letter.reason}"
+        found.append(_at(letter.time, start, "dead", text, subject=letter.subject))
+    return sorted(found, key=lambda row: row.time)
+
+
+def of_record(record: Recorded, start: datetime) -> list[Row]:
+    """One event as its rows: a result tells of the session too."""
+    event = record.event
+    common: dict[str, Any] = {
+        "seq": record.seq,
+        "subject": record.subject,
+        "task_id": getattr(event, "task_id", ""),
+    }
+    kind, text, details = _told(record)
+    found = [_at(record.time, start, kind, text, details=details, **common)]
+    if isinstance(event, ReviewDone):
+        session = {"stages": event.stages, "usage": msgspec.to_builtins(event.usage)}
+        found.insert(
+            0, _at(record.time, start, "session", _session(event), details=session, **common)
+        )
+    return found
+
+
+def _told(record: Recorded) -> tuple[Kind, str, dict[str, Any]]:
+    event = record.event
+    match event:
+        case MrOpened():
+            by = f" by {record.source.removeprefix('ingest/')}" if record.source else ""
+            draft = ", a draft" if event.draft else ""
+            text = f"{event.why}, head {event.head_sha[:12]}{draft}{by}"
+            return "event", text, {"why": event.why, "head_sha": event.head_sha}
+        case MrClosed():
+            return "event", event.state, {"why": event.state}
+        case TaskRequested():
+            text = f"{event.task_id}: {event.title[:200]}"
+            return "task", text, {"kind": event.kind, "head_sha": event.head_sha}
+        case ReviewDone():
+            by_severity = Counter(str(finding.severity) for finding in event.findings)
+            details = {"findings": len(event.findings), "by_severity": dict(by_severity)}
+            return "result", _findings(by_severity), details
+        case TaskFailed():
+            text = f"{event.reason}: {event.detail}"
+            return "failed", text, {"reason": event.reason, "stages": event.stages}
+        case Superseded():
+            return "result", f"superseded by {event.by}", {"superseded_by": event.by}
+        case TaskPublished():
+            details = {"outcome": event.outcome, "web_url": event.web_url}
+            return "published", told(record)[1], details
+        case _:
+            return "event", told(record)[1], {}
+
+
+def _findings(by_severity: Mapping[str, int]) -> str:
+    total = sum(by_severity.values())
+    if not total:
+        return "no findings"
+    parts = [f"{by_severity[s]} {s}" for s in ("error", "warning", "info") if s in by_severity]
+    return f"{total} finding{'s' if total > 1 else ''} ({', '.join(parts)})"
+
+
+def _session(event: ReviewDone) -> str:
+    usage = event.usage
+    parts = [f"{name} {seconds:.1f} s" for name, seconds in event.stages.items()]
+    if usage.input_tokens or usage.output_tokens:
+        parts.append(f"{usage.input_tokens:,} tokens in, {usage.output_tokens:,} out")
+    if usage.model:
+        parts.append(usage.model)
+    return ", ".join(parts) or "no session was needed"
+
+
+def _at(time: datetime, start: datetime, kind: Kind, text: str, **more: Any) -> Row:
+    seconds = round((time - start).total_seconds(), 3)
+    return Row(time=time, seconds=seconds, kind=kind, text=" ".join(text.split()), **more)
+
+
+def table(found: Sequence[Row], *, width: int | None, colored: bool, today: datetime) -> list[str]:
+    """The rows as lines; short lines lose columns, never words."""
+    dated = any(row.time.astimezone().date() != today.astimezone().date() for row in found)
+    stamp = "%Y-%m-%d %H:%M:%S" if dated else "%H:%M:%S"
+    return [line for row in found for line in _lines(row, width, stamp, colored=colored)]
+
+
+def _lines(row: Row, width: int | None, stamp: str, *, colored: bool) -> list[str]:
+    time = row.time.astimezone().strftime(stamp)
+    if width is not None and width < NARROW:
+        head, label = f"{time}  ", f"{row.kind:<9}  "
+    else:
+        seq = f"#{row.seq}" if row.seq is not None else ""
+        head, label = f"{time} {row.seconds:>9.1f}s  {seq:<8} ", f"{row.kind:<9}  "
+    lines = wrapped(head + label, row.text, width)
+    painted = paint(label, _COLORS.get(row.kind, "blue"), colored=colored)
+    lines[0] = head + painted + lines[0].removeprefix(head + label)
+    return lines
+
+
+def wrapped(head: str, text: str, width: int | None) -> list[str]:
+    """`text` after `head`, its further lines below it; addresses are never broken."""
+    if width is None:
+        return [head + text]
+    indent = " " * min(len(head), max(2, width // 3))
+    return textwrap.wrap(
+        text,
+        max(width, 20),
+        initial_indent=head,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    ) or [head]
+
+
+def closing(answer: Why, *, width: int | None, colored: bool) -> list[str]:
+    """The one line that says why, and what to do."""
+    good = answer.code == "reviewed"
+    lead = "review: " if good else "no review: "
+    text = answer.text + (f" -> {answer.mend}" if answer.mend else "")
+    lines = wrapped(lead, text, width)
+    lines[0] = paint(lead, "green" if good else "yellow", colored=colored) + lines[0][len(lead) :]
+    return lines
+
+
+def json_row(row: Row) -> str:
+    return msgspec.json.encode(row).decode()
+
+
+def json_closing(answer: Why) -> str:
+    return msgspec.json.encode({"kind": "why", **msgspec.to_builtins(answer)}).decode()
