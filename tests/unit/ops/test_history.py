@@ -1,0 +1,100 @@
+"""The chain of a merge request on narrow, wide and colourless terminals, and as JSON."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from libs.common.events.tasks import TaskFailed
+from libs.common.jetstream.inspection import DeadLetter
+from libs.common.launching.launches import Attempts
+from services.ops.history import closing, json_closing, json_row, rows, table
+from services.ops.why import Why
+from tests.unit.ops.chains import NOW, TASK, URL, A, chain, done, opened, published, requested
+
+WHOLE = chain(opened(), requested(), done(), published())
+LAUNCHED = {TASK: Attempts(count=1, at=NOW + timedelta(seconds=3))}
+REASON = "clone: " + "GitLab refused the token of GITLAB_READ_TOKEN, word by word " * 4
+
+
+def words(lines: list[str]) -> str:
+    return " ".join(" ".join(lines).split())
+
+
+def test_the_whole_chain_has_a_row_for_each_step_in_order_of_time():
+    found = rows(WHOLE, launches=LAUNCHED)
+
+    kinds = ["event", "task", "job", "session", "result", "published"]
+    assert kinds == [row.kind for row in found]
+    assert [0.0, 2.0, 3.0, 4.0, 4.0, 6.0] == [row.seconds for row in found]
+    texts = {row.kind: row.text for row in found}
+    assert texts["event"] == f"open, head {A[:12]} by webhook"
+    assert texts["session"] == "clone 1.0 s, session 8.5 s, 1,200 tokens in, 80 out, sim"
+    assert texts["result"] == "1 finding (1 error)"
+    assert URL in texts["published"]
+
+
+@pytest.mark.parametrize("width", [40, 60, 79, 80, 100, 200])
+def test_no_width_loses_a_word_and_lines_fit(width):
+    failed = TaskFailed(task_id=TASK, head_sha=A, reason="clone", detail=REASON)
+    found = rows(chain(opened(), requested(), failed))
+
+    lines = table(found, width=width, colored=False, today=NOW)
+
+    assert REASON.strip() in words(lines)
+    long_word = max(len(word) for line in lines for word in line.split())
+    assert max(map(len, lines)) <= max(width, long_word + 44)
+    if width >= 60:
+        assert max(map(len, lines)) <= width
+
+
+def test_a_narrow_terminal_loses_columns_and_a_pipe_loses_nothing():
+    narrow = table(rows(WHOLE), width=60, colored=False, today=NOW)
+    piped = table(rows(WHOLE), width=None, colored=False, today=NOW)
+
+    assert "#1" not in words(narrow)
+    assert "#1" in piped[0]
+    assert len(piped) == len(rows(WHOLE))
+
+
+def test_other_days_are_named():
+    lines = table(rows(WHOLE), width=None, colored=False, today=NOW + timedelta(days=2))
+    assert lines[0].startswith("2026-0")
+
+
+def test_colours_are_there_only_when_wanted():
+    found = rows(WHOLE)
+    assert "\x1b" in "".join(table(found, width=100, colored=True, today=NOW))
+    assert "\x1b" not in "".join(table(found, width=100, colored=False, today=NOW))
+
+
+def test_a_dead_letter_is_part_of_the_chain():
+    letter = DeadLetter(
+        subject="task.result", service="publisher", reason="no right", attempts=2, seq=3, time=NOW
+    )
+    last = rows(WHOLE[:3], letters=[letter])[1]
+    assert (last.kind, last.text) == ("dead", "publisher gave up after 2 deliveries: no right")
+
+
+def test_json_has_one_object_per_line_with_stable_names():
+    found = [json.loads(json_row(row)) for row in rows(WHOLE)]
+
+    names = {"time", "seconds", "kind", "text", "task_id", "seq", "subject", "details"}
+    assert {frozenset(row) for row in found} == {frozenset(names)}
+    assert found[3]["details"] == {"findings": 1, "by_severity": {"error": 1}}
+    answer = Why(code="draft", text="it is a draft", mend="mark it ready")
+    assert json.loads(json_closing(answer)) == {
+        "kind": "why", "code": "draft", "text": "it is a draft", "mend": "mark it ready",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [None, 60])
+def test_the_closing_line_is_never_cut(width):
+    answer = Why(code="failed", text=f"the review failed ({REASON})", mend="mend it " * 20)
+
+    lines = closing(answer, width=width, colored=False)
+
+    assert words(lines) == f"no review: {' '.join(answer.text.split())} -> {answer.mend.strip()}"
+    assert all(len(line) <= (width or 10_000) for line in lines)
