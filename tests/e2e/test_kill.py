@@ -12,10 +12,11 @@ import pytest
 from libs.common import subjects
 from libs.common.diff import Diff, Refusal, line_text, locate, parse_diff
 from libs.common.events.envelope import AnyEvent, NewEvent
-from libs.common.events.tasks import DiffRefs, Finding, ReviewDone, TaskRequested
+from libs.common.events.tasks import DiffRefs, Finding, ReviewDone
 from services.ops.services import wait_ready
 from services.ops.show import Screen
 from tests.e2e.system import System, running_system
+from tests.samples import review_request
 from tests.simulators.gitlab import Delivery, MergeRequest, Project
 
 pytestmark = [pytest.mark.e2e, pytest.mark.real, pytest.mark.timeout(300)]
@@ -44,13 +45,10 @@ async def review_is_done(system: System, mr: MergeRequest) -> str:
     refs = DiffRefs(
         base_sha=version.base_sha, start_sha=version.start_sha, head_sha=version.head_sha
     )
-    task_id = f"review-{mr.project.id}-{mr.iid}-{refs.head_sha[:16]}-0"
-    request = TaskRequested(
-        task_id=task_id, kind="review", scope=str(mr.project.id), ref=str(mr.iid),
-        project_id=mr.project.id, iid=mr.iid, clone_url="", web_url=mr.web_url,
-        source_branch=mr.source_branch, target_branch=mr.target_branch, diff_refs=refs,
-        title=mr.title, expires_at=_now(),
-    )  # fmt: skip
+    request = review_request(
+        refs.head_sha, project_id=mr.project.id, iid=mr.iid, web_url=mr.web_url, diff_refs=refs
+    )
+    task_id = request.task_id
     text = mr.project.repository.git("diff", "-U3", refs.base_sha, refs.head_sha)
     diff = parse_diff(text.decode())
     findings = tuple(

@@ -16,7 +16,7 @@ from libs.common import subjects
 from libs.common.allowed import allowed
 from libs.common.events.envelope import NewEvent
 from libs.common.events.log import EventLog
-from libs.common.events.tasks import DiffRefs, TaskRequested
+from libs.common.events.tasks import TaskRequested
 from libs.common.launching.token import mint
 from services.ingest.authentication import Keys
 from services.ingest.intake import Intake
@@ -24,6 +24,7 @@ from services.ingest.task_door import TaskDoor
 from services.ingest.webhook import Webhook
 from tests.fakes.clock import FakeClock
 from tests.fakes.log import MemoryLog
+from tests.samples import review_request
 
 SECRET = "hook-secret-canary"
 AUTHENTIC = {"X-Gitlab-Token": SECRET, "X-Gitlab-Event": "Merge Request Hook"}
@@ -140,18 +141,10 @@ async def door() -> AsyncIterator[Door]:
 def task(
     *, expires_in: FakeClock, task_id: str = TASK_ID, kind: Any = "review", title: str = "Add it"
 ) -> TaskRequested:
-    return TaskRequested(
+    return review_request(
+        HEAD,
         task_id=task_id,
         kind=kind,
-        scope="42",
-        ref="7",
-        project_id=42,
-        iid=7,
-        clone_url="https://gitlab.test/team/app.git",
-        web_url="https://gitlab.test/team/app/-/merge_requests/7",
-        source_branch="thing",
-        target_branch="main",
-        diff_refs=DiffRefs(base_sha="b" * 40, start_sha="b" * 40, head_sha=HEAD),
         title=title,
         expires_at=expires_in.now() + timedelta(hours=1),
     )

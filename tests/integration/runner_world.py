@@ -19,11 +19,12 @@ from typing import Any
 import msgspec
 from copilot._cli_version import CLI_VERSION
 
-from libs.common.events.tasks import DiffRefs, Limits, TaskRequested
+from libs.common.events.tasks import Limits, TaskRequested
 from libs.common.git.clone import CloneOrder, clone_merge_request
 from libs.common.launching.contract import Contract, to_environment
 from tests.fakes.task_door import FakeTaskDoor
 from tests.integration.git_door_repository import Origin
+from tests.samples import refs, review_request
 from tests.simulators.model import SimulatedModel
 
 ROOT = Path(__file__).parents[2]
@@ -81,18 +82,10 @@ def merge_request(
     if target:
         origin.commit("refs/heads/main", target, parent=base_sha)
     origin.git("config", "uploadpack.allowAnySHA1InWant", "true")
-    spec = TaskRequested(
-        task_id=f"review-42-7-{head_sha[:16]}-0",
-        kind="review",
-        scope="42",
-        ref="7",
-        project_id=42,
-        iid=7,
+    spec = review_request(
+        head_sha,
         clone_url=f"file://{origin.path}",
-        web_url="https://gitlab.example/shop/-/merge_requests/7",
-        source_branch="feature",
-        target_branch="main",
-        diff_refs=DiffRefs(base_sha=base_sha, start_sha=base_sha, head_sha=head_sha),
+        diff_refs=refs(head_sha, base_sha),
         title="Sum prices",
         description="Adds a guard.",
         author="ada",

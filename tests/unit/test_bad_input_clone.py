@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from libs.common.events.tasks import DiffRefs, Limits, TaskFailed, TaskRequested
+from libs.common.events.tasks import Limits, TaskFailed
 from libs.common.git.clone import ClonedRepository, CloneOrder
 from libs.common.git.errors import (
     AuthFailed,
@@ -23,22 +23,13 @@ from services.runner.clone import TRIES, ClonePorts, clone_step
 from services.runner.door import TaskDoor
 from tests.fakes.clock import FakeClock
 from tests.fakes.task_door import running_task_door
+from tests.samples import refs, review_request
 
 HEAD, BASE = "a" * 40, "b" * 40
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-SPEC = TaskRequested(
-    task_id=f"review-42-7-{HEAD[:16]}-0",
-    kind="review",
-    scope="42",
-    ref="7",
-    project_id=42,
-    iid=7,
-    clone_url="https://gitlab.test/group/project.git",
-    web_url="https://gitlab.test/group/project/-/merge_requests/7",
-    source_branch="topic",
-    target_branch="main",
-    diff_refs=DiffRefs(base_sha=BASE, start_sha=BASE, head_sha=HEAD),
-    title="Change",
+SPEC = review_request(
+    HEAD,
+    diff_refs=refs(HEAD, BASE),
     limits=Limits(timeout=60),
     expires_at=NOW + timedelta(hours=1),
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
@@ -11,7 +10,6 @@ import msgspec
 import pytest
 
 from libs.common.events.tasks import (
-    DiffRefs,
     FailureReason,
     Finding,
     Point,
@@ -19,7 +17,6 @@ from libs.common.events.tasks import (
     ReviewDone,
     SkippedFile,
     TaskFailed,
-    TaskRequested,
     Usage,
 )
 from services.publisher.firewall import GITLAB_CHARS, Policy
@@ -32,6 +29,7 @@ from services.publisher.render import (
     notice_settled,
     summary_body,
 )
+from tests.samples import review_request
 from tests.unit.firewall.oracles import commands
 
 GOLDEN = Path(__file__).parents[2] / "data" / "golden" / "notes"
@@ -40,21 +38,7 @@ TASK = "review-42-7-0123abcd0123abcd-0"
 POLICY = Policy(
     allowed_hosts=frozenset({"gitlab.example.com"}), secrets=("glpat-canary-of-our-own",)
 )
-REQUEST = TaskRequested(
-    task_id=TASK,
-    kind="review",
-    scope="42",
-    ref="7",
-    project_id=42,
-    iid=7,
-    clone_url="https://gitlab.example.com/g/p.git",
-    web_url="https://gitlab.example.com/g/p/-/merge_requests/7",
-    source_branch="fix",
-    target_branch="main",
-    diff_refs=DiffRefs(base_sha="b" * 40, start_sha="b" * 40, head_sha=SHA),
-    title="Fix",
-    expires_at=datetime(2026, 1, 1, tzinfo=UTC),
-)
+REQUEST = review_request(SHA, task_id=TASK)
 
 
 def finding(**changes):

@@ -8,29 +8,22 @@ from libs.common import subjects
 from libs.common.events.envelope import AnyEvent, NewEvent
 from libs.common.events.facts import MrOpened
 from libs.common.events.log import EventLog
-from libs.common.events.tasks import DiffRefs, Limits, ReviewDone, TaskKind, TaskRequested
+from libs.common.events.tasks import Limits, ReviewDone, TaskKind, TaskRequested
 from libs.common.launching.plan import OpenTask
 from libs.common.launching.protocol import Job, Phase, job_name
 from tests.fakes.clock import START
+from tests.samples import review_request
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 def request(iid: int = 7, kind: TaskKind = "review", expires_in: float = 3600) -> TaskRequested:
     head = f"{iid:040x}"
-    return TaskRequested(
+    return review_request(
+        head,
         task_id=f"{kind}-42-{iid}-{head[:16]}-0",
         kind=kind,
-        scope="42",
-        ref=str(iid),
-        project_id=42,
         iid=iid,
-        clone_url="https://gitlab.example.com/shop.git",
-        web_url=f"https://gitlab.example.com/shop/-/merge_requests/{iid}",
-        source_branch="feature",
-        target_branch="main",
-        diff_refs=DiffRefs(base_sha="b" * 40, start_sha="c" * 40, head_sha=head),
-        title="Add a cart",
         limits=Limits(timeout=600),
         expires_at=START + timedelta(seconds=expires_in),
         max_launches=2,

@@ -29,6 +29,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.gitlab import FakeGitLab, Held
 from tests.fakes.kv import MemoryKeyValue
 from tests.fakes.log import MemoryLog
+from tests.samples import review_request
 
 BASE, HEAD = "b" * 40, "a" * 40
 REFS = DiffRefs(base_sha=BASE, start_sha=BASE, head_sha=HEAD)
@@ -132,24 +133,8 @@ class World:
         )
 
     async def requested(self, **changes: Any) -> TaskRequested:
-        request = msgspec.structs.replace(
-            TaskRequested(
-                task_id=TASK,
-                kind="review",
-                scope="42",
-                ref="7",
-                project_id=42,
-                iid=7,
-                clone_url="https://gitlab.test/group/project.git",
-                web_url="https://gitlab.test/group/project/-/merge_requests/7",
-                source_branch="topic",
-                target_branch="main",
-                diff_refs=REFS,
-                title="Change a.py",
-                expires_at=self.clock.now() + timedelta(hours=6),
-            ),
-            **changes,
-        )
+        expires_at = self.clock.now() + timedelta(hours=6)
+        request = review_request(HEAD, **({"expires_at": expires_at} | changes))
         await self.append(subjects.task_requested(42, 7, request.task_id), request)
         return request
 

@@ -10,7 +10,6 @@ from libs.common import subjects
 from libs.common.events.envelope import AnyEvent, Recorded
 from libs.common.events.facts import MrClosed, MrOpened
 from libs.common.events.tasks import (
-    DiffRefs,
     ReviewDone,
     Superseded,
     TaskFailed,
@@ -20,6 +19,7 @@ from libs.common.events.tasks import (
 from libs.common.reviewed import reviewed_key
 from libs.common.reviewing import Head, Nothing, Review, Wait, decide, settle
 from services.reviewer.superseding import superseded
+from tests.samples import refs, review_request
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 A, B = "a" * 40, "b" * 40
@@ -74,20 +74,8 @@ def task_id(sha: str = A, n: int = 0) -> str:
 
 
 def requested(sha: str = A, n: int = 0, target: str = "main") -> TaskRequested:
-    return TaskRequested(
-        task_id=task_id(sha, n),
-        kind="review",
-        scope="42",
-        ref="7",
-        project_id=42,
-        iid=7,
-        clone_url="https://gitlab.test/g/p.git",
-        web_url="",
-        source_branch="f",
-        target_branch=target,
-        diff_refs=DiffRefs(base_sha=B, start_sha=B, head_sha=sha),
-        title="t",
-        expires_at=NOW,
+    return review_request(
+        sha, task_id=task_id(sha, n), target_branch=target, diff_refs=refs(sha, B)
     )
 
 
