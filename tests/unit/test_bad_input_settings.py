@@ -56,6 +56,7 @@ WRONG = {
     "COPILOT_PROVIDER_API_KEY": "canary with spaces",
     "COPILOT_PROVIDER_BASE_URL": "canary",
     "COPILOT_CLI_PATH": "/canary/copilot",
+    "ALLOW_REPOSITORY_MCP_SERVERS": "canary",
 }
 ANY_TEXT = {
     "NATS_URL",
