@@ -12,6 +12,8 @@ from libs.common.errors import Permanent
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,128}")
 ALL_FACTS = ("mr.>", "note.>", "jira.>")
 ALL_TASKS = "task.>"
+DOCTOR = ("doctor", "0")
+"""Scope and ref of the tasks that `gca doctor` sends; no project's id and no Jira key."""
 STREAM_SUBJECTS = (*ALL_FACTS, ALL_TASKS, "retry.>")
 
 

@@ -11,20 +11,22 @@ from typing import Any
 import msgspec
 
 from libs.common.errors import AgentError, cut
-from libs.common.events.tasks import ReviewDone, TaskFailed, TaskKind, TaskRequested
+from libs.common.events.tasks import Echoed, ReviewDone, TaskFailed, TaskKind, TaskRequested
 
 LARGEST: Mapping[TaskKind, int] = {
     "review": 2 * 1024 * 1024,
     "ask": 2 * 1024 * 1024,
     "coding": 2 * 1024 * 1024,
+    "echo": 64 * 1024,
 }
 """Bytes that a result of each kind may have."""
 
-Accepted = ReviewDone | TaskFailed
+Accepted = ReviewDone | TaskFailed | Echoed
 _DECODERS: Mapping[TaskKind, msgspec.json.Decoder[Any]] = {
     "review": msgspec.json.Decoder(ReviewDone | TaskFailed),
     "ask": msgspec.json.Decoder(TaskFailed),
     "coding": msgspec.json.Decoder(TaskFailed),
+    "echo": msgspec.json.Decoder(Echoed | TaskFailed),
 }
 """What a Job may say; ends such as `Superseded` are for services to write."""
 

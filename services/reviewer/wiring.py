@@ -98,7 +98,7 @@ def _reconciler(settings: Settings, connection: Connection) -> Reconciler:
         slots=Slots(JetStreamKeyValue(connection, LOCKS), settings.max_concurrent_tasks),
         launches=Launches(JetStreamKeyValue(connection, DEDUP)),
         clock=SystemClock(),
-        kinds=frozenset({"review"}),
+        kinds=frozenset({"review", "echo"}),
         source=SOURCE,
         policy=lambda _, history: superseded(history),
         door=DoorAddress(url=settings.task_door_url, secret=reveal(settings.task_door_secret)),

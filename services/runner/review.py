@@ -25,6 +25,7 @@ from services.runner.cli import cli_environment
 from services.runner.deadline import Deadline
 from services.runner.desk import Desk, Review
 from services.runner.door import TaskDoor
+from services.runner.echo import echoed
 from services.runner.findings import LONGEST_SUMMARY
 from services.runner.fitting import fitted
 from services.runner.permissions import Walls
@@ -59,6 +60,11 @@ async def review_step(contract: Contract, ports: ReviewPorts) -> ExitCode:
     started = contract.started_at or (cloned.started_at if cloned else now)
     spec = await ports.door.fetch(Deadline.of(started, contract.timeout).work)
     deadline = Deadline.of(started, min(contract.timeout, spec.limits.timeout))
+    if spec.kind == "echo":
+        fetched = ports.clock.now().timestamp()
+        answer = echoed(spec, started_at=started, fetched_at=fetched)
+        await ports.door.hand_in(answer, deadline.end)
+        return ExitCode.DONE
     stages = {"clone": round(cloned.seconds, 3)} if cloned else {}
     try:
         result = await _result(contract, ports, spec, deadline, stages)

@@ -12,7 +12,7 @@ import msgspec
 
 from libs.common.events.facts import Event
 
-TaskKind = Literal["review", "ask", "coding"]
+TaskKind = Literal["review", "ask", "coding", "echo"]
 Severity = Literal["error", "warning", "info"]
 Side = Literal["new", "old"]
 FailureReason = Literal["clone", "auth", "timeout", "model", "no_result", "launch", "internal"]
@@ -157,6 +157,15 @@ class Superseded(Result, frozen=True, kw_only=True, tag="task.result.superseded.
     by: str
 
 
+class Echoed(Result, frozen=True, kw_only=True, tag="task.result.echoed.v1"):
+    """A Job that only had to answer did: the end of `gca doctor --task`, never published."""
+
+    started_at: float
+    """When the Job began, seconds since 1970 on its own clock."""
+    stages: dict[str, float] = msgspec.field(default_factory=dict)
+    """Seconds from there until the spec was fetched."""
+
+
 class TaskPublished(Event, frozen=True, kw_only=True, tag="task.published.v1"):
     """What the publisher left in GitLab for a task."""
 
@@ -171,4 +180,5 @@ class TaskPublished(Event, frozen=True, kw_only=True, tag="task.published.v1"):
 
 
 TaskResult = ReviewDone | TaskFailed | Superseded
-TaskEvent = TaskRequested | TaskResult | TaskPublished
+"""Ends that people see something of."""
+TaskEvent = TaskRequested | TaskResult | Echoed | TaskPublished

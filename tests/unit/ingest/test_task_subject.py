@@ -14,6 +14,7 @@ SHA16 = "0123456789abcdef"
     [
         (f"review-42-7-{SHA16}-0", ("42", "7")),
         (f"review-42-7-{SHA16}-12", ("42", "7")),
+        ("echo-doctor-0-1f2e", ("doctor", "0")),
         (f"review-42-7-{SHA16}-n991", ("42", "7")),
         (f"review-42-7-{SHA16}-0-rabc", ("42", "7")),
         ("coding-42-7-n991", ("42", "7")),
@@ -32,6 +33,9 @@ def test_the_id_tells_where_its_task_is(task_id: str, expected: tuple[str, str])
         "",
         "review",
         "review-42-7",
+        "echo-doctor-1-1f2e",
+        "echo-42-7-1f2e",
+        "review-doctor-0-1f2e",
         f"review-42-7-{SHA16}",
         f"review-42-7-{SHA16}-",
         f"review-PROJ-7-{SHA16}-0",
