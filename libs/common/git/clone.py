@@ -1,7 +1,7 @@
 """A shallow clone of one merge request: its head, its base and its target branch, nothing else.
 
-Called by the runner's `clone` step. Branches move; shas do not: what is asked for by sha is what
-is checked out, or the clone fails.
+Called by the runner's `clone` step; `change` shares how a folder is made harmless. Branches move;
+shas do not: what is asked for by sha is what is checked out, or the clone fails.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ BASE = "refs/gca/base"
 START = "refs/gca/start"
 TARGET = "refs/gca/target"
 
-_SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
-_NO_BRANCH = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^/|/$|^$")
+FULL_SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+NO_BRANCH = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^/|/$|^$")
 _ALL_HISTORY = "2147483647"
 _VERSION = re.compile(r"(\d+)\.(\d+)")
-_OLDEST_GIT = (2, 31)
+OLDEST_GIT = (2, 31)
 
 # Wins over every .gitattributes: a merge request can neither run a filter nor hide a file from
 # the diff, and files are checked out byte for byte (SR-15).
@@ -63,10 +63,10 @@ async def clone_merge_request(order: CloneOrder, *, token: str) -> ClonedReposit
     """Clone anew, whatever is in the folder now; raises the errors of `libs.common.git.errors`."""
     _check(order)
     git = _Clone(order, token)
-    await asyncio.to_thread(_empty, order.folder)
+    await asyncio.to_thread(empty_folder, order.folder)
     check_version(await git.run("ask git for its version", "version"))
-    await git.run("prepare", "init", "--quiet", "--template=", *_object_format(order))
-    await asyncio.to_thread(_write_attributes, order.folder)
+    await git.run("prepare", "init", "--quiet", "--template=", *object_format(order.head_sha))
+    await asyncio.to_thread(turn_attributes_off, order.folder)
     await git.fetch_all()
     await git.run("check out", "checkout", "--quiet", "--force", "--detach", order.head_sha)
     return ClonedRepository(
@@ -160,11 +160,12 @@ class _Clone:
         return found.decode().strip()
 
 
-def check_version(output: bytes) -> None:
+def check_version(output: bytes, oldest: tuple[int, int] = OLDEST_GIT) -> None:
     """Older ones ignore settings of the environment, and with them all that keeps us safe."""
     found = _VERSION.search(output.decode(errors="replace"))
-    if found and (int(found[1]), int(found[2])) < _OLDEST_GIT:
-        raise CloneFailed(f"git 2.31 or newer is needed, this one is {found[0]}")
+    if found and (int(found[1]), int(found[2])) < oldest:
+        needed = ".".join(map(str, oldest))
+        raise CloneFailed(f"git {needed} or newer is needed, this one is {found[0]}")
 
 
 def _wanted(order: CloneOrder) -> dict[str, str]:
@@ -177,17 +178,19 @@ def _wanted(order: CloneOrder) -> dict[str, str]:
 def _check(order: CloneOrder) -> None:
     """Nothing that came over the wire may read as an option or another refspec."""
     shas = [order.head_sha, order.base_sha, *([order.start_sha] if order.start_sha else [])]
-    if not all(_SHA.fullmatch(sha) for sha in shas):
+    if not all(FULL_SHA.fullmatch(sha) for sha in shas):
         raise CloneFailed("a full lower-case sha is needed for each commit to clone")
-    if _NO_BRANCH.search(order.target_branch):
+    if NO_BRANCH.search(order.target_branch):
         raise CloneFailed("the target branch has a name that git does not allow")
 
 
-def _object_format(order: CloneOrder) -> tuple[str, ...]:
-    return ("--object-format=sha256",) if len(order.head_sha) == 64 else ()
+def object_format(sha: str) -> tuple[str, ...]:
+    """The option of `git init` for a repository whose shas are as long as this one."""
+    return ("--object-format=sha256",) if len(sha) == 64 else ()
 
 
-def _empty(folder: Path) -> None:
+def empty_folder(folder: Path) -> None:
+    """Blocking: the folder, without anything that was there before."""
     try:
         if folder.is_symlink() or folder.is_file():
             folder.unlink()
@@ -198,7 +201,8 @@ def _empty(folder: Path) -> None:
         raise DiskFull(f"prepare: no folder to clone into ({error.strerror})") from None
 
 
-def _write_attributes(folder: Path) -> None:
+def turn_attributes_off(folder: Path) -> None:
+    """Blocking: no filter, driver or text conversion of the repository applies in this clone."""
     place = folder / ".git" / "info"
     place.mkdir(exist_ok=True)
     (place / "attributes").write_text(_ATTRIBUTES)

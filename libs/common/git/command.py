@@ -1,7 +1,7 @@
 """One git command as a child process that nothing of this machine or of the repository can bend.
 
-Used by `clone` and `read`. The token travels in the environment of the one command that needs it,
-as a header for the one host it belongs to (SR-39): never in urls, argv or `.git/config`.
+Used by `clone`, `read` and `change`. The token travels in the environment of the one command that
+needs it, as a header for the one host it belongs to (SR-39): never in urls, argv or `.git/config`.
 """
 
 from __future__ import annotations
@@ -147,8 +147,28 @@ def environment(call: GitCall) -> dict[str, str]:
     }
 
 
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """How a command ended; `stderr` is its last 64 KB and may hold a token until it is scrubbed."""
+
+    code: int
+    stdout: bytes
+    stderr: bytes
+
+    def __repr__(self) -> str:
+        return f"Ended(code={self.code})"
+
+
 async def run_git(call: GitCall) -> bytes:
-    """What the command printed; raises an error of `libs.common.git.errors`.
+    """What the command printed; raises an error of `libs.common.git.errors`."""
+    ended = await end_of_git(call)
+    if ended.code != 0:
+        secrets = (call.access.token,) if call.access else ()
+        raise failure(ended.stderr.decode(errors="replace"), what=call.what, secrets=secrets)
+    return ended.stdout
+
+
+async def end_of_git(call: GitCall) -> Ended:
+    """For commands whose refusals have a meaning of their own; only time and output are errors.
 
     The whole process group ends with the time-out, with too much output and with cancellation.
     """
@@ -168,10 +188,7 @@ async def run_git(call: GitCall) -> bytes:
     finally:
         words.cancel()
         await _end(process)
-    if code != 0:
-        secrets = (call.access.token,) if call.access else ()
-        raise failure(stderr.decode(errors="replace"), what=call.what, secrets=secrets)
-    return stdout
+    return Ended(code=code, stdout=stdout, stderr=stderr)
 
 
 async def _start(call: GitCall) -> asyncio.subprocess.Process:
