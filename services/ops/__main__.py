@@ -12,6 +12,7 @@ from typing import Any
 from libs.common import telemetry
 from libs.common.errors import AgentError
 from services.ops import events, topology, webhook
+from services.ops.doctor import echo
 from services.ops.doctor import run as doctor
 from services.ops.doctor.situation import Situation
 from services.ops.places import ROOT, announced, default_root
@@ -37,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     look.add_argument("--json", action="store_true", help="one JSON object per line")
     look.add_argument("--project", action="append", default=[], help="id or path; repeatable")
     look.add_argument("--webhook-url", default="", help="address that GitLab must send to")
+    look.add_argument("--task", action="store_true", help="send an echo through a real Job")
     look.add_argument("--timeout", type=float, default=5.0, help="seconds for each peer")
     hook = commands.add_parser("webhook", help="send a recorded webhook to ingest")
     hook.add_argument("action", choices=["send"])
@@ -77,6 +79,8 @@ async def examine(arguments: argparse.Namespace) -> int:
         projects=tuple(arguments.project),
         seconds=arguments.timeout,
     )
+    if arguments.task:
+        return await echo.run(found, terminal(), as_json=arguments.json)
     return await doctor.run(found, terminal(), as_json=arguments.json)
 
 

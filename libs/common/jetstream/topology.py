@@ -134,6 +134,8 @@ DURABLES = (
         filters=(
             "mr.opened.>",
             "mr.closed.>",
+            # Its own requests wake it by themselves; those of `gca doctor` come from outside.
+            "task.requested.doctor.>",
             "task.result.>",
             "task.published.>",
             "retry.reviewer.>",
