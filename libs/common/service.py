@@ -74,9 +74,13 @@ def run(name: str, settings: type[_S], wire: Wire[_S]) -> None:
         sys.exit(EXIT_SETTINGS)
     if CHECK in sys.argv[1:]:
         sys.exit(0)
-    telemetry.configure(name, loaded.log_level)
-    metrics.configure(name)
-    sys.exit(asyncio.run(_serve(loaded, wire)))
+    collector, authorities = loaded.otel_exporter_otlp_endpoint, loaded.ca_bundle
+    telemetry.configure(name, loaded.log_level, endpoint=collector, ca_bundle=authorities)
+    metrics.configure(name, endpoint=collector, ca_bundle=authorities)
+    code = asyncio.run(_serve(loaded, wire))
+    metrics.shutdown()
+    telemetry.shutdown()
+    sys.exit(code)
 
 
 async def _serve(settings: _S, wire: Wire[_S]) -> int:

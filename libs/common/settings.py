@@ -100,6 +100,11 @@ class Common(BaseSettings):
         default=None,
         description="PEM file with extra certificate authorities, for API, git and model alike.",
     )
+    otel_exporter_otlp_endpoint: str = Field(
+        default="",
+        description="Collector for traces, metrics and logs: OTLP over gRPC, such as "
+        "http://collector.example.com:4317.",
+    )
     health_port: int = Field(
         default=0,
         ge=0,
@@ -120,6 +125,11 @@ class Common(BaseSettings):
         if value is not None and not value.is_file():
             raise PydanticCustomError("no_file", "there is no file {path}", {"path": str(value)})
         return value
+
+    @field_validator("otel_exporter_otlp_endpoint", mode="before")
+    @classmethod
+    def _is_address(cls, value: object) -> object:
+        return _is_http(value.strip().rstrip("/")) if isinstance(value, str) and value else value
 
     def problems(self) -> list[str]:
         """Rules over more than one setting; a line for each that is broken.

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import structlog
 
+from libs.common import metrics
 from libs.common.errors import AgentError, Temporary
 from libs.common.events.envelope import NewEvent
 from libs.common.events.log import Appended
@@ -69,6 +70,7 @@ async def watch_fill(
         with contextlib.suppress(AgentError, TimeoutError):
             async with asyncio.timeout(APPEND_SECONDS):
                 intake.share = await fill.fill()
+                metrics.gauge("log_fill_ratio", round(intake.share, 6))
         if intake.is_full != was_full:
             log.warning("event log full" if intake.is_full else "event log has room again")
         with contextlib.suppress(TimeoutError):

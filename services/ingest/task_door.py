@@ -16,14 +16,14 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from libs.common import telemetry
+from libs.common import metrics, telemetry
 from libs.common.clock import Clock
 from libs.common.errors import AgentError, Permanent, Temporary
 from libs.common.events.envelope import NewEvent, Recorded, encode
 from libs.common.events.log import Created
 from libs.common.events.tasks import TaskRequested
 from libs.common.launching import token as task_token
-from libs.common.metrics import counter
+from libs.common.launching.ended import count_end
 from services.ingest import task_subject
 from services.ingest.task_result import LARGEST, Unfit, fitting
 
@@ -67,7 +67,6 @@ class TaskDoor:
         self._secret = secret
         self._log = log
         self._clock = clock
-        self._received = counter("task_door_requests", "Requests of Jobs, by what and status")
 
     def application(self) -> web.Application:
         app = web.Application(client_max_size=max(LARGEST.values()))
@@ -82,25 +81,27 @@ class TaskDoor:
         return await self._answered(request, "result")
 
     async def _answered(self, request: web.Request, what: str) -> web.Response:
-        telemetry.enter("")
-        task_id, reason = request.match_info["task_id"], ""
+        task_id = request.match_info["task_id"]
         try:
             task = await self._task(request, task_id)
-            telemetry.enter(telemetry.child_of(task.record.traceparent))
-            response = await (self._result(request, task) if what == "result" else _spec(task))
         except _Refused as refused:
-            reason = str(refused)
-            response = _refusal(refused)
-        self._received.add(1, {"what": what, "status": response.status})
-        level = log.info if response.status < 400 else log.warning
-        level(
-            "task door answered",
-            what=what,
-            status=response.status,
-            task_id=task_id[: task_subject.LONGEST],
-            reason=reason,
-        )
-        return response
+            return _told(what, task_id, refused)
+        route = "/tasks/{task_id}" + ("/result" if what == "result" else "")
+        with telemetry.span(
+            f"{request.method} {route}",
+            kind="server",
+            parent=_parent(request, task),
+            attributes={"http.request.method": request.method, "http.route": route},
+        ) as span:
+            try:
+                response = await (self._result(request, task) if what == "result" else _spec(task))
+            except _Refused as refused:
+                span.failed(str(refused.status))
+                response = _told(what, task_id, refused)
+            else:
+                _told(what, task_id, response)
+            span.set({"http.response.status_code": response.status, "gca.task_id": task_id})
+            return response
 
     async def _task(self, request: web.Request, task_id: str) -> _Task:
         """The task, once its token is proven; nothing is read before that."""
@@ -136,13 +137,37 @@ class TaskDoor:
         )
         async with _log_within(CREATE_SECONDS):
             created = await self._log.create(new)
-        if not created.first and encode(created.record.event) != encode(result):
+        if created.first:
+            count_end(task.request.kind, result)
+        elif encode(created.record.event) != encode(result):
             raise _Refused(409, "the task has ended already, with another result")
         return web.json_response({"task_id": task_id}, status=201 if created.first else 200)
 
 
 async def _spec(task: _Task) -> web.Response:
     return web.Response(body=encode(task.request), content_type="application/json")
+
+
+def _parent(request: web.Request, task: _Task) -> str:
+    """The Job's own span when it is of the task's trace; a Job has no say in another trace."""
+    given, known = request.headers.get("traceparent", ""), task.record.traceparent
+    return given if telemetry.trace_id(given) == telemetry.trace_id(known) else known
+
+
+def _told(what: str, task_id: str, answer: web.Response | _Refused) -> web.Response:
+    """Count and log what the Job is told."""
+    reason = str(answer) if isinstance(answer, _Refused) else ""
+    response = _refusal(answer) if isinstance(answer, _Refused) else answer
+    metrics.count("task_door_requests", what=what, status=response.status)
+    level = log.info if response.status < 400 else log.warning
+    level(
+        "task door answered",
+        what=what,
+        status=response.status,
+        task_id=task_id[: task_subject.LONGEST],
+        reason=reason,
+    )
+    return response
 
 
 def _refusal(refused: _Refused) -> web.Response:

@@ -16,12 +16,11 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from libs.common import telemetry
+from libs.common import metrics, telemetry
 from libs.common.allowed import Allowed
 from libs.common.clock import Clock
 from libs.common.errors import AgentError, Permanent, Temporary
 from libs.common.events.envelope import NewEvent
-from libs.common.metrics import counter
 from services.ingest import authentication
 from services.ingest.authentication import Keys
 from services.ingest.intake import Intake
@@ -64,7 +63,6 @@ class Webhook:
         self._allowed = allowed
         self._intake = intake
         self._clock = clock
-        self._received = counter("webhooks_received", "Webhooks answered, by kind and outcome")
 
     def application(self) -> web.Application:
         app = web.Application(client_max_size=LARGEST_BODY)
@@ -75,24 +73,26 @@ class Webhook:
 
     async def post(self, request: web.Request) -> web.Response:
         started = time.monotonic()
-        telemetry.enter("")
-        answer = await self._answer(request)
-        self._received.add(1, {"kind": answer.kind, "outcome": answer.outcome})
-        level = log.info if answer.status < 400 else log.warning
-        level(
-            "webhook answered",
-            status=answer.status,
-            outcome=answer.outcome,
-            kind=answer.kind,
-            action=answer.action,
-            **answer.body,
-            **answer.fields,
-            milliseconds=round((time.monotonic() - started) * 1000, 1),
-        )
-        again = {"Retry-After": str(answer.retry_after)} if answer.retry_after else None
-        return web.json_response(answer.body, status=answer.status, headers=again)
+        found = await self._authentic(request)
+        if isinstance(found, Answer):
+            return _told(found, started)
+        # Only now: a stranger gets neither a span nor a say in whose trace it is.
+        with telemetry.span(
+            f"POST {PATH}",
+            kind="server",
+            parent=request.headers.get("traceparent", ""),
+            attributes={"http.request.method": "POST", "http.route": PATH},
+        ) as span:
+            answer = await self._take(found)
+            span.set({"http.response.status_code": answer.status, "gca.outcome": answer.outcome})
+            span.set({"gca.kind": answer.kind, "gca.action": answer.action})
+            span.set({f"gca.{name}": value for name, value in answer.fields.items()})
+            if answer.status >= 500:
+                span.failed(str(answer.status))
+            return _told(answer, started)
 
-    async def _answer(self, request: web.Request) -> Answer:
+    async def _authentic(self, request: web.Request) -> Answer | bytes:
+        """The body, proven to come from GitLab, or what the sender is told instead."""
         signed = authentication.is_signed(request.headers)
         if not self._may_read(request.headers, signed=signed):
             return _unauthorized(signed=signed)
@@ -112,8 +112,7 @@ class Webhook:
             request.headers, body, self._keys, self._clock.now()
         ):
             return _unauthorized(signed=signed)
-        telemetry.enter(telemetry.child_of(request.headers.get("traceparent", "")))
-        return await self._take(body)
+        return body
 
     def _may_read(self, headers: Mapping[str, str], *, signed: bool) -> bool:
         if signed:
@@ -163,6 +162,23 @@ class Webhook:
             action=meaning.action,
             fields=fields | {"seq": appended.seq},
         )
+
+
+def _told(answer: Answer, started: float) -> web.Response:
+    metrics.count("webhooks_received", kind=answer.kind, outcome=answer.outcome)
+    level = log.info if answer.status < 400 else log.warning
+    level(
+        "webhook answered",
+        status=answer.status,
+        outcome=answer.outcome,
+        kind=answer.kind,
+        action=answer.action,
+        **answer.body,
+        **answer.fields,
+        milliseconds=round((time.monotonic() - started) * 1000, 1),
+    )
+    again = {"Retry-After": str(answer.retry_after)} if answer.retry_after else None
+    return web.json_response(answer.body, status=answer.status, headers=again)
 
 
 async def _read(request: web.Request) -> bytes | None:

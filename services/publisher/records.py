@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import structlog
 
-from libs.common import subjects, telemetry
+from libs.common import metrics, subjects, telemetry
+from libs.common.errors import AgentError
 from libs.common.events.envelope import NewEvent, Recorded
 from libs.common.events.tasks import Outcome, TaskPublished, TaskRequested
 from services.publisher.ports import Ports
@@ -31,7 +34,7 @@ async def record_published(
     event: TaskPublished, result: Recorded, request: TaskRequested, ports: Ports
 ) -> None:
     """Append the record; one that is there already is success."""
-    await ports.log.create(
+    created = await ports.log.create(
         NewEvent(
             subject=_subject(request),
             event=event,
@@ -39,9 +42,12 @@ async def record_published(
             source="publisher",
             time=ports.clock.now(),
             causation_id=result.message_id,
-            traceparent=telemetry.child_of(result.traceparent),
+            traceparent=telemetry.current(),
         )
     )
+    if created.first:
+        metrics.count("reviews", outcome=event.outcome)
+        await _observe(event, request, ports)
     log.info(
         "task published",
         task_id=request.task_id,
@@ -56,3 +62,14 @@ async def record_published(
 
 def _subject(request: TaskRequested) -> str:
     return subjects.task_published(request.scope, request.ref, request.task_id)
+
+
+async def _observe(event: TaskPublished, request: TaskRequested, ports: Ports) -> None:
+    """How long it took since the reviewed head was seen."""
+    subject = subjects.mr_opened(request.project_id, request.iid, request.head_sha)
+    # The review is there already; whether it can be measured must not matter to it.
+    with contextlib.suppress(AgentError):
+        seen = await ports.log.last(subject)
+        if seen is not None:
+            seconds = (ports.clock.now() - seen.time).total_seconds()
+            metrics.observe("review_duration", max(seconds, 0.0), outcome=event.outcome)

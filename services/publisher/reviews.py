@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import structlog
 
+from libs.common import telemetry
 from libs.common.events.envelope import Recorded
 from libs.common.events.tasks import DiffRefs, ReviewDone, TaskPublished, TaskRequested
 from libs.common.gitlab.errors import NotFound
@@ -80,6 +81,7 @@ async def _finish(
     note_id = await put_note(found.summary, body, request, ports)
     if found.notice is not None:
         await put_note(found.notice, notice_settled(request), request, ports)
+    telemetry.note({"gitlab.note.id": note_id, "gitlab.discussion.ids": mine})
     log.info("review posted", task_id=request.task_id, comments=len(mine), web_url=request.web_url)
     return TaskPublished(
         task_id=request.task_id,

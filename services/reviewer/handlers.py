@@ -135,17 +135,18 @@ async def _request(task_id: str, mr: MergeRequest, cause: Recorded, ports: Ports
     request = spec.task_requested(
         task_id, mr, project, commits, limits=policy.limits, now=ports.clock.now()
     )
-    created = await ports.log.create(
-        NewEvent(
-            subject=subjects.task_requested(mr.project_id, mr.iid, task_id),
-            event=request,
-            message_id=f"{task_id}-requested",
-            source=SOURCE,
-            time=ports.clock.now(),
-            causation_id=cause.message_id,
-            traceparent=telemetry.child_of(cause.traceparent),
+    with telemetry.span("request review", attributes={"gca.task_id": task_id}) as span:
+        created = await ports.log.create(
+            NewEvent(
+                subject=subjects.task_requested(mr.project_id, mr.iid, task_id),
+                event=request,
+                message_id=f"{task_id}-requested",
+                source=SOURCE,
+                time=ports.clock.now(),
+                causation_id=cause.message_id,
+                traceparent=span.traceparent,
+            )
         )
-    )
     ports.wake(created.record.subject)
     log.info(
         "review requested" if created.first else "review was requested already",

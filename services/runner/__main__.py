@@ -6,13 +6,21 @@ import asyncio
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import get_args
 
 import structlog
 
 from libs.common import telemetry
 from libs.common.errors import SettingsError
-from libs.common.launching.contract import STEP_SETTINGS, TASK_TOKEN, ExitCode, Step
+from libs.common.launching.contract import (
+    CA_BUNDLE,
+    OTLP_ENDPOINT,
+    STEP_SETTINGS,
+    TASK_TOKEN,
+    ExitCode,
+    Step,
+)
 from services.runner.erasing import erase
 from services.runner.wiring import run_step
 
@@ -22,7 +30,14 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1 or arguments[0] not in get_args(Step):
         sys.stderr.write("usage: python -m services.runner clone|run\n")
         return ExitCode.WRONG_SETTINGS
-    telemetry.configure("runner", os.environ.get("LOG_LEVEL", "INFO"))
+    authorities = os.environ.get(CA_BUNDLE)
+    telemetry.configure(
+        "runner",
+        os.environ.get("LOG_LEVEL", "INFO"),
+        endpoint=os.environ.pop(OTLP_ENDPOINT, ""),
+        ca_bundle=Path(authorities) if authorities else None,
+        keep=arguments[0] == "clone",
+    )
     step: Step = "clone" if arguments[0] == "clone" else "run"
     erase((TASK_TOKEN, *STEP_SETTINGS[step]))
     try:
@@ -34,6 +49,8 @@ def main(arguments: list[str]) -> int:
     except Exception:  # noqa: BLE001  our own mistake, whatever it is, has an exit code
         structlog.get_logger().exception("step failed")
         return ExitCode.INTERNAL
+    finally:
+        telemetry.shutdown()
 
 
 async def _until_stopped(step: Step) -> int:

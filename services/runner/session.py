@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import os
-import sys
 import time
 from collections.abc import Coroutine
 from pathlib import Path
@@ -29,9 +27,11 @@ from copilot.session_events import (
     ToolExecutionStartData,
 )
 
+from libs.common import telemetry
 from libs.common.errors import AgentError, cut
 from libs.common.events.tasks import Usage
-from services.runner import leash
+from libs.common.leash import leashed
+from services.runner import cli_spans
 from services.runner.cli import version_warning
 from services.runner.permissions import OUR_TOOLS, Walls, available, decide
 from services.runner.untrusted import show_hidden
@@ -122,18 +122,22 @@ async def converse(order: SessionOrder, heard: Heard) -> None:
         working_directory=str(order.folder),
         use_logged_in_user=False,
         log_level="error",
+        telemetry=cli_spans.option(_home(order)),
     )
     began = time.monotonic()
     try:
         async with asyncio.timeout(min(START_SECONDS, order.timeout)):
-            await client.start()
-            await _say_version(client)
-            session = await client.create_session(**_options(order, heard))
+            with telemetry.span("start session"):
+                await client.start()
+                await _say_version(client)
+                session = await client.create_session(**_options(order, heard))
         heard.stages["start"] = round(time.monotonic() - began, 3)
         log.info("session started", model=order.provider.model or "default")
         left = order.timeout - (time.monotonic() - began)
         answer = session.send_and_wait(order.prompt, timeout=max(left, 0.1))
-        await _unless(heard.gave_up, answer)
+        with telemetry.span("session", attributes={"gen_ai.request.model": order.provider.model}):
+            await _unless(heard.gave_up, answer)
+            telemetry.note(_usage(heard.usage))
     except SessionFailed:
         raise
     except TimeoutError:
@@ -145,6 +149,20 @@ async def converse(order: SessionOrder, heard: Heard) -> None:
             time.monotonic() - began - heard.stages.get("start", 0.0), 3
         )
         await _stop(client)
+        secrets = (order.provider.api_key, order.provider.github_token)
+        await cli_spans.forward(_home(order), telemetry.current(), secrets)
+
+
+def _home(order: SessionOrder) -> Path:
+    return Path(order.environment["HOME"])
+
+
+def _usage(usage: Usage) -> dict[str, telemetry.Value | None]:
+    return {
+        "gen_ai.usage.input_tokens": usage.input_tokens,
+        "gen_ai.usage.output_tokens": usage.output_tokens,
+        "github.copilot.cost": usage.cost,
+    }
 
 
 async def _unless(gave_up: asyncio.Event, answer: Coroutine[Any, Any, object]) -> None:
@@ -164,11 +182,9 @@ async def _unless(gave_up: asyncio.Event, answer: Coroutine[Any, Any, object]) -
 
 
 def _leashed(cli: Path) -> Any:
-    """The CLI behind `leash`, so that it never outlives this process."""
-    script = str(Path(leash.__file__))
-    return RuntimeConnection.for_stdio(
-        path=sys.executable, args=("-I", script, str(os.getpid()), str(cli))
-    )
+    """The CLI on a leash, so that it never outlives this process."""
+    program, *arguments = leashed([str(cli)])
+    return RuntimeConnection.for_stdio(path=program, args=tuple(arguments))
 
 
 def _options(order: SessionOrder, heard: Heard) -> dict[str, Any]:

@@ -22,13 +22,35 @@ from services.runner.session import PINNED_CLI, Provider, converse
 from services.runner.settings import CloneSettings, RunSettings
 
 log = structlog.get_logger()
+SOURCE = "runner"
+SPANS = "spans.json"
+"""In the work folder: what the step `clone` leaves of its trace for `run` to send."""
 
 
 async def run_step(step: Step, environment: MutableMapping[str, str]) -> ExitCode:
     """Run one step to its exit code; raises `SettingsError` before anything is started."""
     contract = from_environment(environment)
     environment.pop(TASK_TOKEN, None)
-    telemetry.enter(telemetry.child_of(contract.traceparent))
+    task_id = contract.task_url.rpartition("/")[2]
+    structlog.contextvars.bind_contextvars(task_id=task_id)
+    if step == "run":
+        telemetry.take_over(contract.work_dir / SPANS, SOURCE)
+    with telemetry.span(
+        f"job {step}", parent=contract.traceparent, attributes={"gca.task_id": task_id}
+    ) as span:
+        code = await _to_its_end(step, contract, environment)
+        span.set({"gca.exit_code": int(code)})
+        if code is not ExitCode.DONE:
+            span.failed(code.name.lower())
+    if step == "clone" and code is ExitCode.DONE:
+        # The collector may be slow; the session must not wait for it.
+        telemetry.hand_over(contract.work_dir / SPANS)
+    return code
+
+
+async def _to_its_end(
+    step: Step, contract: Contract, environment: MutableMapping[str, str]
+) -> ExitCode:
     try:
         if step == "clone":
             return await _clone(contract, load(CloneSettings, environment))

@@ -35,6 +35,7 @@ WRONG = {
     "CA_BUNDLE": "/canary/none.pem",
     "NATS_CREDENTIALS": "/canary/none.creds",
     "HEALTH_PORT": "canary",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "canary:4317",
     "GITLAB_URL": "canary",
     "GITLAB_PROJECTS": "canary",
     "ALLOW_HTTP_GITLAB": "canary",

@@ -26,8 +26,6 @@ SUPPORT = sorted(
 )
 MOST_LINES = 400
 SERVICES = {"ingest": Ingest, "reviewer": Reviewer, "publisher": Publisher}
-LATER = {"OTEL_EXPORTER_OTLP_ENDPOINT": "exporters come later; the name is fixed already"}
-"""Passed on to every service though no class reads it yet."""
 # In pieces, so that this file does not hold what it looks for.
 HOSTS = tuple(
     ".".join(parts)
@@ -100,14 +98,8 @@ def test_gca_up_hands_every_setting_of_a_service_on(service):
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_gca_up_hands_no_service_what_it_does_not_read(service):
-    named = {*environments.ALL, *environments.OWN[service]} - set(LATER)
+    named = {*environments.ALL, *environments.OWN[service]}
     assert named - fields(SERVICES[service]) == set()
-
-
-def test_what_is_handed_on_for_later_is_read_by_nobody_yet():
-    read = set().union(*map(fields, SERVICES.values()))
-    assert read & set(LATER) == set()
-    assert set(LATER) <= set(environments.ALL)
 
 
 def test_the_settings_of_each_step_are_those_that_it_reads():

@@ -18,6 +18,7 @@ from libs.common.errors import cut
 from libs.common.git.errors import scrub
 from libs.common.gitlab.clone_url import same_origin
 from libs.common.gitlab.errors import TOKEN_DELAY, GitLabError, TimedOut, Unavailable, refusal
+from libs.common.gitlab.seen import seen
 from libs.common.gitlab.server import Server
 
 
@@ -56,7 +57,9 @@ class GuardedBackend(RequestsBackend):
                 delay=TOKEN_DELAY,
             )
         kwargs["timeout"] = (server.connect_timeout, server.read_timeout)
-        answer = super().http_request(method, url, *args, allow_redirects=False, **kwargs)
+        with seen(method.upper(), url) as call:
+            answer = super().http_request(method, url, *args, allow_redirects=False, **kwargs)
+            call.answered(answer.status_code, answer.content)
         if 200 <= answer.status_code < 300:
             return answer
         headers = {name.lower(): value for name, value in answer.headers.items()}

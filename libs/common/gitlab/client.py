@@ -7,6 +7,7 @@ again for a moment; a write is sent once, because one that timed out may have be
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import functools
 import random
 import threading
@@ -163,7 +164,9 @@ class GitLabClient:
         return await self._run(work)
 
     async def _run(self, work: Callable[[gitlab.Gitlab], T], *, write: bool = False) -> T:
-        job = self._pool.submit(self._in_thread, work, write=write)
+        # The span around is part of the context.
+        context = contextvars.copy_context()
+        job = self._pool.submit(context.run, self._in_thread, work, write=write)
         answer = asyncio.wrap_future(job)
         try:
             return await asyncio.shield(answer)

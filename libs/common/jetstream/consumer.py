@@ -15,9 +15,11 @@ from collections.abc import Awaitable, Callable
 import msgspec
 import structlog
 
+from libs.common import metrics, telemetry
 from libs.common.clock import Clock
-from libs.common.errors import AgentError, Temporary, cut
-from libs.common.events.envelope import CAUSATION, CE_TYPE, TRACEPARENT, Recorded
+from libs.common.errors import AgentError, Permanent, Temporary, cut
+from libs.common.events.envelope import CAUSATION, CE_ID, CE_TYPE, TRACEPARENT, Recorded
+from libs.common.jetstream import messaging
 from libs.common.jetstream.artifacts import Artifacts
 from libs.common.jetstream.connection import Connection
 from libs.common.jetstream.dead_letters import DeadLetter, DeadLetters
@@ -128,6 +130,27 @@ class Consumer:
             _log.error("settling failed; the message will come again", error=repr(task.exception()))
 
     async def _handle(self, delivery: Delivery) -> None:
+        stored = delivery.stored
+        with (
+            telemetry.span(
+                f"process {messaging.template(stored.subject)}",
+                kind="consumer",
+                parent=stored.headers.get(TRACEPARENT, ""),
+                attributes=messaging.attributes("process", stored.subject),
+            ) as span,
+            structlog.contextvars.bound_contextvars(**_task(stored.subject)),
+        ):
+            span.set(
+                {
+                    "messaging.consumer.group.name": self._durable,
+                    "messaging.message.id": stored.headers.get(CE_ID),
+                    "gca.seq": stored.seq,
+                    "gca.delivered": delivery.delivered,
+                }
+            )
+            await self._handle_in(span, delivery)
+
+    async def _handle_in(self, span: telemetry.Span, delivery: Delivery) -> None:
         started = time.monotonic()
         keeping = asyncio.create_task(self._keep(delivery))
         try:
@@ -135,6 +158,9 @@ class Consumer:
                 crashes = await self._crashes(delivery)
                 settlement = await self._outcome(delivery, crashes)
             outcome = await self._settle(delivery, settlement)
+            span.set({"gca.outcome": outcome.partition(":")[0]})
+            if not isinstance(settlement, Done):
+                span.failed(type(settlement).__name__.lower())
         except asyncio.CancelledError:
             await self._give_back(delivery)
             raise
@@ -157,6 +183,7 @@ class Consumer:
         return Done()
 
     def _failed(self, delivery: Delivery, error: Exception, crashes: int) -> Settlement:
+        metrics.count("handler_failures", durable=self._durable, kind=_kind(error))
         _report_bug(self._durable, delivery, error)
         age = self._clock.now() - delivery.stored.time
         return after_failure(error, age=age, crashes=crashes, limits=self._limits)
@@ -233,6 +260,10 @@ def _report(
     durable: str, delivery: Delivery, settlement: Settlement, outcome: str, seconds: float
 ) -> None:
     headers = delivery.stored.headers
+    event = ".".join(headers.get(CE_TYPE, "").split(".")[:2])
+    word = outcome.partition(":")[0]
+    metrics.count("messages_handled", durable=durable, event=event, outcome=word)
+    metrics.observe("message_duration", seconds, durable=durable)
     reason = "" if isinstance(settlement, Done) else settlement.reason
     level = {"done": _log.info, "later": _log.warning}.get(outcome, _log.error)
     level(
@@ -245,7 +276,6 @@ def _report(
         reason=reason,
         delivered=delivery.delivered,
         seconds=round(seconds, 3),
-        trace_id=_trace_id(headers.get(TRACEPARENT, "")),
         causation_id=headers.get(CAUSATION, ""),
     )
 
@@ -264,6 +294,13 @@ def _report_bug(durable: str, delivery: Delivery, error: Exception) -> None:
     )
 
 
-def _trace_id(traceparent: str) -> str:
-    parts = traceparent.split("-")
-    return parts[1] if len(parts) == 4 else ""
+def _task(subject: str) -> dict[str, str]:
+    """What each log line about a task's event says."""
+    task_id = messaging.task_of(subject)
+    return {"task_id": task_id} if task_id else {}
+
+
+def _kind(error: Exception) -> str:
+    if isinstance(error, Permanent):
+        return "permanent"
+    return "temporary" if isinstance(error, Temporary) else "bug"

@@ -6,13 +6,15 @@ Built by each service's wiring; implements `libs.common.events.log.EventLog`.
 from __future__ import annotations
 
 import uuid
+from contextlib import AbstractContextManager
 
 import structlog
 
+from libs.common import telemetry
 from libs.common.errors import Permanent, Temporary
 from libs.common.events.envelope import NewEvent, Recorded
 from libs.common.events.log import Appended, Created
-from libs.common.jetstream import reading
+from libs.common.jetstream import messaging, reading
 from libs.common.jetstream.answers import Refused, away
 from libs.common.jetstream.artifacts import Artifacts
 from libs.common.jetstream.connection import Connection
@@ -39,7 +41,9 @@ class JetStreamLog:
     async def append(self, new: NewEvent) -> Appended:
         body, headers = await pack(self._artifacts, new)
         headers["Nats-Expected-Stream"] = self._stream
-        ack = await self._connection.publish(new.subject, body, headers=headers)
+        with _sending(new.subject) as span:
+            ack = await self._connection.publish(new.subject, body, headers=headers)
+            span.set({"messaging.message.id": new.message_id, "gca.seq": ack.seq})
         return Appended(seq=ack.seq, duplicate=ack.duplicate)
 
     async def create(self, new: NewEvent) -> Created:
@@ -49,7 +53,9 @@ class JetStreamLog:
         three at the message id, and an answer can be lost on the way.
         """
         attempt = uuid.uuid4().hex
-        trouble = await self._try_create(new, attempt)
+        with _sending(new.subject) as span:
+            span.set({"messaging.message.id": new.message_id})
+            trouble = await self._try_create(new, attempt)
         found = await reading.last(self._connection, self._stream, new.subject)
         if found is None:
             raise trouble
@@ -103,3 +109,12 @@ class JetStreamLog:
                 reason=str(error),
             )
             return None
+
+
+def _sending(subject: str) -> AbstractContextManager[telemetry.Span]:
+    """A leaf: who appends is the parent of whoever handles the event, as its header says."""
+    return telemetry.span(
+        f"send {messaging.template(subject)}",
+        kind="producer",
+        attributes=messaging.attributes("send", subject) if telemetry.is_recorded() else None,
+    )

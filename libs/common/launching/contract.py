@@ -24,6 +24,7 @@ STARTED_AT = "GCA_STARTED_AT"
 TRACEPARENT = "TRACEPARENT"
 CA_BUNDLE = "CA_BUNDLE"
 CLI_CACHE = "XDG_CACHE_HOME"
+OTLP_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 INHERITED = ("PATH", "HOME", "LANG", "TERM", "TMPDIR", "USER")
 """All that a step may take over from its launcher's own environment."""
@@ -46,7 +47,7 @@ STEP_SETTINGS: dict[Step, tuple[str, ...]] = {
     ),
 }
 """Settings, secrets among them, that each step gets and the other does not (SR-16, SR-37)."""
-BOTH_STEPS = (CA_BUNDLE, "LOG_LEVEL", CLI_CACHE)
+BOTH_STEPS = (CA_BUNDLE, "LOG_LEVEL", CLI_CACHE, OTLP_ENDPOINT)
 """Settings that either step gets when the launcher has them."""
 
 

@@ -10,13 +10,14 @@ from datetime import timedelta
 
 import structlog
 
-from libs.common import subjects
+from libs.common import metrics, subjects, telemetry
 from libs.common.clock import Clock
 from libs.common.errors import Temporary
 from libs.common.events.envelope import NewEvent
 from libs.common.events.log import EventLog
 from libs.common.events.tasks import Superseded, TaskFailed, TaskRequested
 from libs.common.launching import token
+from libs.common.launching.ended import count_end
 from libs.common.launching.launches import Launches
 from libs.common.launching.plan import (
     Action,
@@ -88,11 +89,17 @@ class Effects:
         try:
             if start.replace:
                 await ports.launcher.cancel(task.job_name)
-            await ports.launcher.launch(self._order(start))
+            with telemetry.span(
+                "start job",
+                parent=task.traceparent,
+                attributes={"gca.task_id": task.task_id, "gca.job": task.job_name},
+            ):
+                await ports.launcher.launch(self._order(start))
         except Temporary:
             # The launcher is away, which is not the task's fault.
             await ports.launches.take_back(task.job_name, mine, start.seen)
             raise
+        metrics.count("jobs_started", kind=task.request.kind)
         log.info("job started", job=task.job_name, launch=mine.count, **who(task.request))
 
     async def _end(self, end: EndTask) -> None:
@@ -109,6 +116,7 @@ class Effects:
             )
         )
         if created.first:
+            count_end(task.request.kind, end.result)
             log.info("task ended", **_words(end.result), **who(task.request))
 
     async def _cancel(self, cancel: CancelJob) -> None:
@@ -131,7 +139,7 @@ class Effects:
             task_url=f"{self._door.url.rstrip('/')}/tasks/{task.task_id}",
             task_token=token.mint(self._door.secret, task.task_id, request.expires_at + TOKEN_LIFE),
             timeout=start.timeout,
-            traceparent=task.traceparent,
+            traceparent=telemetry.current(),
         )
 
 

@@ -16,6 +16,7 @@ from datetime import datetime
 
 import structlog
 
+from libs.common import metrics
 from libs.common.clock import Clock
 from libs.common.errors import AgentError, Permanent
 from libs.common.events.envelope import Recorded
@@ -132,6 +133,8 @@ class Reconciler:
 
     async def _act(self) -> None:
         view = await self._view()
+        metrics.gauge("tasks_open", len(view.open))
+        metrics.gauge("slots_in_use", len(view.held))
         failed: set[str] = set()
         for action in plan(view):
             # What follows for the same task builds on what failed.

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from libs.common import subjects
+from libs.common import subjects, telemetry
 from libs.common.errors import Temporary
 from libs.common.events.envelope import Recorded
 from libs.common.events.tasks import Superseded, TaskFailed
@@ -45,9 +45,11 @@ async def test_open_task_gets_its_job_with_a_token_for_it_and_the_trace(world: W
             task_url=f"http://127.0.0.1:8001/tasks/{REVIEW.task_id}",
             task_token=token.mint(SECRET, REVIEW.task_id, expiry),
             timeout=600,
-            traceparent=TRACE,
+            traceparent=world.launcher.orders[0].traceparent,
         )
     ]
+    job = telemetry.trace_id(world.launcher.orders[0].traceparent)
+    assert job == telemetry.trace_id(TRACE)
     assert token.verify(SECRET, REVIEW.task_id, world.launcher.orders[0].task_token, expiry)
     assert await world.held() == [REVIEW.task_id]
 

@@ -1,0 +1,1 @@
+"""Traces, metrics and logs by OTLP, where `OTEL_EXPORTER_OTLP_ENDPOINT` is set."""
