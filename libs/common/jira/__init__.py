@@ -1,0 +1,1 @@
+"""The door to Jira: the only importer of `httpx`."""
