@@ -7,7 +7,7 @@ LOCKS := ingest reviewer publisher runner ops dev
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --python-version 3.11 --custom-compile-command "make lock" pyproject.toml
 
-.PHONY: help setup setup-dev up demo test check format lock golden clean
+.PHONY: help setup setup-dev up demo test check docs format lock golden clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -29,11 +29,15 @@ demo: setup ## like up, but ends when the demo merge request has its review
 test: setup-dev ## all tests
 	@$(BIN)/python -m pytest
 
-check: setup-dev ## format, lint, types, import rules
+check: setup-dev ## format, lint, types, import rules, generated documents
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m documents --check
+
+docs: setup-dev ## write the documents that are made from the code
+	@$(BIN)/python -m documents
 
 format: setup-dev ## format the code and mend what the linter can
 	@$(BIN)/ruff format .

@@ -1,0 +1,120 @@
+"""What the code does not say about an event: who writes it, how, and its subject in words.
+
+Read by `events` and `asyncapi`. Tests hold it to the union of all events, to the builders of
+subjects and to where the events are made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple, get_args
+
+from libs.common import subjects
+from libs.common.events.envelope import AnyEvent
+from libs.common.jetstream.topology import DURABLES
+
+
+class Channel(NamedTuple):
+    """One kind of subject; `parameters` are its last three tokens."""
+
+    name: str
+    build: Callable[..., str]
+    parameters: tuple[str, str, str]
+    writers: tuple[str, ...]
+    written: Literal["append", "create once"]
+    meaning: str
+
+    @property
+    def address(self) -> str:
+        """The subject, with `{name}` for each parameter."""
+        subject = self.build("A", "B", "C").split(".")
+        return ".".join([*subject[:2], *(f"{{{name}}}" for name in self.parameters)])
+
+    @property
+    def noun(self) -> str:
+        """Such as `mr.opened`; the tags of its events begin with it."""
+        return ".".join(self.address.split(".")[:2])
+
+
+_TASK = ("scope", "ref", "task_id")
+CHANNELS = (
+    Channel(
+        "mrOpened",
+        subjects.mr_opened,
+        ("project_id", "iid", "sha16"),
+        ("ingest",),
+        "append",
+        "A head of an open merge request was seen.",
+    ),
+    Channel(
+        "mrClosed",
+        subjects.mr_closed,
+        ("project_id", "iid", "state"),
+        ("ingest",),
+        "append",
+        "A merge request was closed or merged.",
+    ),
+    Channel(
+        "taskRequested",
+        subjects.task_requested,
+        _TASK,
+        ("reviewer",),
+        "create once",
+        "Work is asked for.",
+    ),
+    Channel(
+        "taskResult",
+        subjects.task_result,
+        _TASK,
+        ("ingest", "reviewer"),
+        "create once",
+        "The one end of a task: what its Job handed in at ingest's task door, or what the "
+        "reviewer's reconciler says of a task without a Job.",
+    ),
+    Channel(
+        "taskPublished",
+        subjects.task_published,
+        _TASK,
+        ("publisher",),
+        "create once",
+        "What the publisher left in GitLab for a task.",
+    ),
+)
+PARAMETERS = {
+    "project_id": "Id of the project in GitLab.",
+    "iid": "Number of the merge request in its project.",
+    "sha16": "The first 16 characters of the head's sha.",
+    "state": "`closed` or `merged`.",
+    "scope": "Id of the project in GitLab.",
+    "ref": "Number of the merge request in its project.",
+    "task_id": "Id of the task, such as `review-42-7-4f2b9c0d1e3a5b6c-0`.",
+}
+
+
+def kinds() -> tuple[type[Any], ...]:
+    """Every type of event, in the order of their unions."""
+    return get_args(AnyEvent)
+
+
+def tag(kind: type[Any]) -> str:
+    return str(kind.__struct_config__.tag)
+
+
+def channel(kind: type[Any]) -> Channel:
+    """Where events of this type are; raises `StopIteration` for one that is not listed."""
+    return next(one for one in CHANNELS if tag(kind).startswith(f"{one.noun}."))
+
+
+def kinds_in(one: Channel) -> list[type[Any]]:
+    return [kind for kind in kinds() if channel(kind) is one]
+
+
+def readers(one: Channel) -> dict[str, str]:
+    """The durables that get events of this kind, and `of <filter>` where it is only some."""
+    found = {}
+    for durable in DURABLES:
+        for wanted in durable.filters:
+            subject = wanted.removesuffix(".>")
+            if subject == one.noun or subject.startswith(f"{one.noun}."):
+                found[durable.name] = "" if subject == one.noun else f"of `{wanted}`"
+    return found
