@@ -17,8 +17,6 @@ from libs.common.settings import load, reveal
 from services.runner.cli import find_cli, own_cache
 from services.runner.clone import ClonePorts, clone_step
 from services.runner.door import NoTaskDoor, ResultRefused, TaskDoor
-from services.runner.review import ReviewPorts, review_step
-from services.runner.session import PINNED_CLI, Provider, converse
 from services.runner.settings import CloneSettings, RunSettings
 
 log = structlog.get_logger()
@@ -74,6 +72,10 @@ async def _clone(contract: Contract, settings: CloneSettings) -> ExitCode:
 
 
 async def _run(contract: Contract, settings: RunSettings) -> ExitCode:
+    # Not at the top: the SDK takes a second to import, and the step `clone` has no use for it.
+    from services.runner.review import ReviewPorts, review_step  # noqa: PLC0415
+    from services.runner.session import PINNED_CLI, Provider, converse  # noqa: PLC0415
+
     provider = Provider(
         model=settings.copilot_model,
         github_token="" if settings.copilot_provider_base_url else reveal(settings.github_token),
