@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from libs.common import subjects
+from libs.common import subjects, telemetry
 from libs.common.errors import Permanent
 from libs.common.events.envelope import Recorded
 from libs.common.events.tasks import ReviewDone, Superseded, TaskFailed, TaskRequested
@@ -14,11 +14,15 @@ from services.publisher.reviews import publish_review
 
 async def on_event(event: Recorded, *, ports: Ports) -> None:
     """Route by the kind of end; everything that is not an end of a task is not ours."""
+    if subjects.scope_and_ref(event.subject) == subjects.DOCTOR:
+        return  # the end of an echo has no place in GitLab
     match event.event:
         case ReviewDone():
-            await publish_review(event, await _request(event, ports), ports=ports)
+            with telemetry.span("publish review"):
+                await publish_review(event, await _request(event, ports), ports=ports)
         case TaskFailed():
-            await publish_failure(event, await _request(event, ports), ports=ports)
+            with telemetry.span("publish failure"):
+                await publish_failure(event, await _request(event, ports), ports=ports)
         case Superseded(by=by):
             request = await _request(event, ports)
             if not await published_already(request, ports):

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 import structlog
 
+from libs.common import telemetry
 from libs.common.clock import Clock
 from libs.common.events.tasks import TaskFailed, TaskRequested
 from libs.common.git.clone import ClonedRepository, CloneOrder
@@ -40,11 +41,15 @@ async def clone_step(contract: Contract, ports: ClonePorts) -> ExitCode:
     first = Deadline.of(started, contract.timeout)
     spec = await ports.door.fetch(first.work)
     deadline = Deadline.of(started, min(contract.timeout, spec.limits.timeout))
+    if spec.kind == "echo":
+        log.info("nothing to clone", task_id=spec.task_id)
+        return ExitCode.DONE
     began = ports.clock.now().timestamp()
     log.info("clone started", task_id=spec.task_id)
     try:
         order = clone_order(contract, spec, deadline.work - began, allow_http=ports.allow_http)
-        await _clone(order, ports, deadline)
+        with telemetry.span("clone repository"):
+            await _clone(order, ports, deadline)
     except GitError as error:
         seconds = ports.clock.now().timestamp() - began
         log.warning("clone failed", reason=error.reason, detail=str(error))

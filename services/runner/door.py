@@ -15,16 +15,17 @@ from typing import TypeVar
 import aiohttp
 import msgspec
 
+from libs.common import telemetry
 from libs.common.clock import Clock
 from libs.common.errors import AgentError, cut
-from libs.common.events.tasks import ReviewDone, TaskFailed, TaskRequested
+from libs.common.events.tasks import Echoed, ReviewDone, TaskFailed, TaskRequested
 
 _T = TypeVar("_T")
 ATTEMPT_SECONDS = 30.0
 LONGEST_PAUSE = 15.0
 FETCH_SECONDS = 120.0
 """Longest to ask for the spec: a Job that cannot get it holds a place for nothing."""
-AnyResult = ReviewDone | TaskFailed
+AnyResult = ReviewDone | TaskFailed | Echoed
 
 
 class NoTaskDoor(AgentError):
@@ -47,7 +48,8 @@ class TaskDoor:
     async def fetch(self, deadline: float) -> TaskRequested:
         """The spec of this task; raises `NoTaskDoor`."""
         soon = self._clock.now().timestamp() + FETCH_SECONDS
-        body = await self._until(min(deadline, soon), self._get)
+        with telemetry.span("fetch task", kind="client"):
+            body = await self._until(min(deadline, soon), self._get)
         try:
             return msgspec.json.decode(body, type=TaskRequested)
         except msgspec.MsgspecError as error:
@@ -56,7 +58,8 @@ class TaskDoor:
     async def hand_in(self, result: AnyResult, deadline: float) -> None:
         """Post the result; raises `ResultRefused` or, past the deadline, `NoTaskDoor`."""
         body = msgspec.json.encode(result)
-        await self._until(deadline, lambda: self._post(body))
+        with telemetry.span("hand in result", kind="client"):
+            await self._until(deadline, lambda: self._post(body))
 
     async def _until(self, deadline: float, attempt: Callable[[], Awaitable[_T]]) -> _T:
         pause = 0.1
@@ -100,7 +103,7 @@ class TaskDoor:
             answer.raise_for_status()
 
     def _client(self) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(headers=self._headers)
+        return aiohttp.ClientSession(headers=self._headers | {"traceparent": telemetry.current()})
 
 
 def _check(status: int, explanation: str) -> None:
