@@ -36,7 +36,8 @@ Policy = Callable[[list[OpenTask], list[Recorded]], dict[str, str]]
 FULL_PASS_SECONDS = 30.0
 SETTLING_SECONDS = 2.0
 RETRY_SECONDS = 5.0
-DEBOUNCE_SECONDS = 0.1
+DEBOUNCE_SECONDS = (0.02, 0.1)
+"""Least and most that a wake waits for more: a Job should start at once, a burst be one pass."""
 log = structlog.get_logger()
 
 
@@ -64,6 +65,8 @@ class Reconciler:
     _exited_since: dict[str, datetime] = field(default_factory=dict, init=False)
     _unknown_since: dict[str, datetime] = field(default_factory=dict, init=False)
     _settling: bool = field(default=False, init=False)
+    _took: float = field(default=0.0, init=False)
+    """Seconds of the last pass."""
 
     def __post_init__(self) -> None:
         self._histories = Histories(self.log)
@@ -88,8 +91,10 @@ class Reconciler:
         loop = asyncio.get_running_loop()
         full_at = loop.time()
         while not stopping.is_set():
-            full = loop.time() >= full_at
+            began = loop.time()
+            full = began >= full_at
             done = await self._guarded_pass(full=full)
+            self._took = loop.time() - began
             if full:
                 full_at = loop.time() + _jittered(self.every if done else RETRY_SECONDS)
             wait = full_at - loop.time()
@@ -126,7 +131,7 @@ class Reconciler:
         try:
             await asyncio.wait(waits, timeout=max(seconds, 0), return_when=asyncio.FIRST_COMPLETED)
             if self._event.is_set() and not stopping.is_set():
-                await asyncio.wait(waits[:1], timeout=DEBOUNCE_SECONDS)
+                await asyncio.wait(waits[:1], timeout=debounce(self._took))
         finally:
             for wait in waits:
                 wait.cancel()
@@ -204,6 +209,12 @@ class Reconciler:
 
     def _is_ours(self, job: Job) -> bool:
         return any(job.job_name == job_name(kind, job.task_id) for kind in self.kinds)
+
+
+def debounce(took: float) -> float:
+    """Seconds that a wake waits for more: as long as the last pass took, within bounds."""
+    least, most = DEBOUNCE_SECONDS
+    return min(max(took, least), most)
 
 
 def _jittered(seconds: float) -> float:

@@ -20,7 +20,7 @@ from libs.common.launching.histories import Histories
 from libs.common.launching.launches import Attempts, Launches
 from libs.common.launching.plan import OpenTask, StartJob
 from libs.common.launching.protocol import Launch
-from libs.common.launching.reconciler import Reconciler
+from libs.common.launching.reconciler import Reconciler, debounce
 from libs.common.launching.slots import Slots
 from tests.fakes.launcher import FakeLauncher
 from tests.unit.launching import examples
@@ -376,3 +376,8 @@ async def test_strange_subjects_are_no_reason_to_stop(world: World):
         await examples.requested(world.log, REVIEW)
         reconciler.wake(subjects.task_requested("42", "7", REVIEW.task_id))
         await until(world.running, "the Job started")
+
+
+@pytest.mark.parametrize(("took", "waits"), [(0.001, 0.02), (0.05, 0.05), (3.0, 0.1)])
+def test_a_wake_waits_for_more_as_long_as_a_pass_takes_within_bounds(took, waits):
+    assert waits == debounce(took)
