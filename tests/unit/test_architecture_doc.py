@@ -8,7 +8,8 @@ from typing import get_args
 
 import pytest
 
-from libs.common.events.tasks import Outcome, TaskResult
+from libs.common.events.envelope import AnyEvent
+from libs.common.events.tasks import Outcome, Result
 from libs.common.jetstream.topology import DURABLES, EVENTS, topology
 from libs.common.launching import contract
 from services.ops import environments
@@ -22,14 +23,43 @@ _NAMED = re.compile(r'^\s*state ".*" as (\w+)$', re.MULTILINE)
 _ROW = re.compile(r"^\| (.+?) \|$", re.MULTILINE)
 
 
+RESULTS = {kind.__name__ for kind in get_args(AnyEvent) if issubclass(kind, Result)}
+"""All ends that the log can hold, so also those that nobody publishes."""
+OUTCOMES = set(get_args(Outcome))
+
+
 def diagram() -> str:
     [found] = re.findall(r"```mermaid\nstateDiagram-v2\n(.*?)```", TEXT, re.DOTALL)
     return str(found)
 
 
-def states() -> set[str]:
-    ends = {end for transition in _TRANSITION.findall(diagram()) for end in transition}
-    return (ends - {"[*]"}) | set(_NAMED.findall(diagram()))
+def states(text: str) -> set[str]:
+    ends = {end for transition in _TRANSITION.findall(text) for end in transition}
+    return (ends - {"[*]"}) | set(_NAMED.findall(text))
+
+
+def transitions(text: str) -> dict[str, set[str]]:
+    after: dict[str, set[str]] = {}
+    for start, end in _TRANSITION.findall(text):
+        after.setdefault(start, set()).add(end)
+    return after
+
+
+def wrong(text: str) -> list[str]:
+    """What a diagram says otherwise than the code."""
+    after, known = transitions(text), {"requested"} | RESULTS | OUTCOMES
+    found = [f"{state} is missing" for state in sorted(known - states(text))]
+    found += [f"{state} is not in the code" for state in sorted(states(text) - known)]
+    if after.get("[*]") != {"requested"} or after.get("requested") != RESULTS:
+        found.append("a task begins as requested and has each of the results as its end")
+    for result in sorted(RESULTS):
+        if not after.get(result) or not after[result] <= OUTCOMES | {"[*]"}:
+            found.append(f"{result} leads to no outcome")
+    reached = set().union(*after.values())
+    for outcome in sorted(OUTCOMES):
+        if (outcome in reached) != (after.get(outcome) == {"[*]"}):
+            found.append(f"{outcome} is reached and does not end, or the reverse")
+    return found
 
 
 def row(start: str) -> list[str]:
@@ -41,23 +71,40 @@ def folders(path: Path) -> list[str]:
     return sorted(child.name for child in path.iterdir() if (child / "__init__.py").exists())
 
 
-def test_the_states_of_the_diagram_are_those_of_the_code():
-    results = {kind.__name__ for kind in get_args(TaskResult)}
-
-    assert states() == {"requested"} | results | set(get_args(Outcome))
+def test_the_diagram_has_the_states_and_ends_of_the_code():
+    assert wrong(diagram()) == []
 
 
-def test_every_end_of_a_task_leads_to_an_outcome_and_every_outcome_ends():
-    after: dict[str, set[str]] = {}
-    for start, end in _TRANSITION.findall(diagram()):
-        after.setdefault(start, set()).add(end)
-    results = {kind.__name__ for kind in get_args(TaskResult)}
+def test_every_line_of_the_diagram_is_understood():
+    lines = [line for line in diagram().splitlines() if line.strip()]
 
-    assert after["requested"] == results
-    for result in results:
-        assert after[result] <= set(get_args(Outcome))
-    for outcome in set(get_args(Outcome)) - {"refused"}:
-        assert after[outcome] == {"[*]"}
+    assert [line for line in lines if not _TRANSITION.match(line) and not _NAMED.match(line)] == []
+
+
+@pytest.mark.parametrize("state", sorted({"requested"} | RESULTS | OUTCOMES))
+def test_a_diagram_without_one_of_the_states_is_found(state):
+    named = re.compile(rf"\b{state}\b(?!.* as )")
+    kept = [
+        line
+        for line in diagram().splitlines()
+        if not named.search(line.split(":")[0]) and not line.endswith(f" as {state}")
+    ]
+
+    assert f"{state} is missing" in wrong("\n".join(kept))
+
+
+@pytest.mark.parametrize("extra", ["ReviewDone --> sent", "sent --> [*]", 'state "x" as sent'])
+def test_a_diagram_with_a_state_too_many_is_found(extra):
+    assert "sent is not in the code" in wrong(f"{diagram()}\n    {extra}\n")
+
+
+@pytest.mark.parametrize(
+    "line", ["posted --> [*]", "requested --> Superseded", "[*] --> requested", "Echoed --> [*]"]
+)
+def test_a_diagram_without_one_of_its_ways_is_found(line):
+    kept = [one for one in diagram().splitlines() if not one.strip().startswith(line)]
+
+    assert wrong("\n".join(kept)) != []
 
 
 def test_every_folder_of_the_product_has_its_line():
