@@ -81,7 +81,13 @@ async def run(
     if not url:
         raise AgentError("no `gca up` runs here and NATS_URL is not set: which log is meant?")
     async with (
-        connected(url, name="gca", on_closed=lambda: None, patience=20) as connection,
+        connected(
+            url,
+            name="gca",
+            on_closed=lambda: None,
+            credentials=situation.nats_credentials,
+            patience=20,
+        ) as connection,
         Live(situation) as live,
     ):
         project_id = int(project) if project.isdecimal() else await live.project_id(project)

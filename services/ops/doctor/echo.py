@@ -37,7 +37,11 @@ async def run(
     if not situation.nats_url:
         raise AgentError("an echo needs a running system: run `make up`, or set NATS_URL")
     async with connected(
-        situation.nats_url, name="gca", on_closed=lambda: None, patience=situation.seconds
+        situation.nats_url,
+        name="gca",
+        on_closed=lambda: None,
+        credentials=situation.nats_credentials,
+        patience=situation.seconds,
     ) as connection:
         checks = await send(connection, patience)
     found = (

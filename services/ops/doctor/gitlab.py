@@ -226,6 +226,7 @@ async def _last_event(project: Project, situation: Situation) -> datetime | None
             situation.nats_url,
             name="gca-doctor",
             on_closed=lambda: None,
+            credentials=situation.nats_credentials,
             patience=situation.seconds / 2,
         ) as connection:
             found = await newest(connection, f"mr.*.{project.id}.>")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from libs.common.errors import cut
+from libs.common.errors import AgentError, cut
 from libs.common.jetstream import inspection
 from libs.common.jetstream.apply import Change, diff
 from libs.common.jetstream.connection import Connection, connected, without_login
@@ -30,11 +30,21 @@ async def look(situation: Situation) -> list[Check]:
     if not greeting.jetstream:
         mend = "start nats-server with JetStream on (option -js, or a jetstream block)"
         return [broken(NAME, f"NATS {where} runs without JetStream", mend)]
-    async with connected(
-        url, name="gca-doctor", on_closed=lambda: None, patience=situation.seconds
-    ) as connection:
-        found = [ok(NAME, f"NATS {where}, JetStream on")]
-        return found + await _inside(connection, situation)
+    try:
+        async with connected(
+            url,
+            name="gca-doctor",
+            on_closed=lambda: None,
+            credentials=situation.nats_credentials,
+            patience=situation.seconds * 0.6,
+        ) as connection:
+            found = [ok(NAME, f"NATS {where}, JetStream on")]
+            return found + await _inside(connection, situation)
+    except AgentError as error:
+        if "uthorization" not in str(error):
+            raise
+        mend = "put its user or token into NATS_URL, or set NATS_CREDENTIALS"
+        return [broken(NAME, f"NATS {where} refuses our credentials", mend)]
 
 
 async def _inside(connection: Connection, situation: Situation) -> list[Check]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from services.ops import environments
 from services.ops.doctor.check import PATIENCE_SECONDS
@@ -42,6 +43,11 @@ class Situation:
         """Empty when `gca up` would bring its own and does not run."""
         announced = self.running.nats_url if self.running else ""
         return self.given.get("NATS_URL") or announced
+
+    @property
+    def nats_credentials(self) -> Path | None:
+        path = self.given.get("NATS_CREDENTIALS")
+        return Path(path) if path else None
 
     def value(self, name: str) -> str:
         return self.settings.get(name, "")
