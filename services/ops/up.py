@@ -16,6 +16,7 @@ from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
 
+from libs.common import telemetry
 from libs.common.errors import AgentError, SettingsError
 from libs.common.jetstream.apply import apply
 from libs.common.jetstream.connection import Connection, connected
@@ -47,6 +48,8 @@ DEFAULT_HEALTH = {"ingest": 8081, "reviewer": 8082, "publisher": 8084}
 async def up(*, demo_only: bool) -> int:
     """Run until Ctrl-C, or until the demo review is there; the exit code."""
     screen = Screen(sys.stdout)
+    # What happens to our own connection is shown by the services, which have the same one.
+    telemetry.configure("gca", "ERROR")
     root = default_root()
     if announced(root) is not None:
         screen.trouble("another `gca up` runs on this folder; stop it first")

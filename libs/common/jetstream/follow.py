@@ -32,6 +32,7 @@ async def last_seq(connection: Connection) -> int:
 async def follow(connection: Connection, subject: str, after: int) -> AsyncIterator[Recorded]:
     """Events after sequence `after` whose subject matches, then each new one, for ever."""
     artifacts = Artifacts(connection)
+    away = False
     while True:
         try:
             asked = {"seq": after + 1, "next_by_subj": subject, "batch": _AT_ONCE}
@@ -41,6 +42,9 @@ async def follow(connection: Connection, subject: str, after: int) -> AsyncItera
                     yield await unpack(artifacts, stored)
                 except Permanent as error:
                     _log.warning("an event cannot be read", seq=stored.seq, why=str(error))
+            away = False
         except Temporary as error:
-            _log.warning("cannot read the log now", why=str(error))
+            if not away:
+                _log.warning("cannot read the log now", why=str(error))
+            away = True
         await asyncio.sleep(LOOK_SECONDS)
