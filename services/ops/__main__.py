@@ -11,7 +11,7 @@ from typing import Any
 
 from libs.common import telemetry
 from libs.common.errors import AgentError
-from services.ops import events, topology, webhook
+from services.ops import events, stats, topology, webhook
 from services.ops.doctor import echo
 from services.ops.doctor import run as doctor
 from services.ops.doctor.situation import Situation
@@ -34,6 +34,9 @@ def parser() -> argparse.ArgumentParser:
     history.add_argument("merge_request", metavar="PROJECT!IID")
     history.add_argument("--json", action="store_true", help="one JSON object per line")
     history.add_argument("--follow", action="store_true", help="go on with new events")
+    counts = commands.add_parser("stats", help="reviews, failures, tokens, cost, seconds")
+    counts.add_argument("--since", default="7d", help="how far back, such as 12h or 7d")
+    counts.add_argument("--json", action="store_true", help="one JSON object")
     look = commands.add_parser("doctor", help="look at everything a review needs")
     look.add_argument("--json", action="store_true", help="one JSON object per line")
     look.add_argument("--project", action="append", default=[], help="id or path; repeatable")
@@ -61,6 +64,8 @@ async def run(arguments: argparse.Namespace) -> int:
                 follow_on=arguments.follow,
                 as_json=arguments.json,
             )
+        case "stats":
+            return await stats.run(arguments.since, situation(), terminal(), as_json=arguments.json)
         case "doctor":
             return await examine(arguments)
         case _:

@@ -19,6 +19,11 @@ class Terminal:
     width: int | None
     colored: bool
 
+    @property
+    def unicode(self) -> bool:
+        """Whether more than ASCII can be written."""
+        return (getattr(self.out, "encoding", None) or "utf-8").lower().replace("-", "") == "utf8"
+
     def write(self, line: str) -> None:
         self.out.write(line + "\n")
         self.out.flush()

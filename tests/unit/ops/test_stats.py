@@ -1,0 +1,138 @@
+"""What was counted over the log, and how it looks on a terminal."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from libs.common.errors import AgentError
+from libs.common.events.envelope import Recorded
+from libs.common.events.tasks import Echoed, Superseded, TaskFailed
+from services.ops import tally as tally_module
+from services.ops.stats import as_object, lines, parse_since
+from services.ops.tally import Stage, Tally
+from tests.unit.ops.chains import NOW, TASK, A, chain, done, opened, published, requested
+
+
+def counted(*records: Recorded) -> Tally:
+    made = Tally()
+    for record in records:
+        made.add(record)
+    return made
+
+
+def days_later(records: tuple[Recorded, ...], days: int) -> list[Recorded]:
+    later = timedelta(days=days)
+    return [msgspec.structs.replace(record, time=record.time + later) for record in records]
+
+
+FAILED = TaskFailed(task_id=TASK, head_sha=A, reason="model", detail="HTTP 500")
+WHOLE = chain(opened(), requested(), done(), published())
+BROKEN = chain(requested(), FAILED, published("failed"))
+
+
+def test_a_review_is_counted_once_with_what_it_cost():
+    made = counted(*WHOLE)
+
+    expected = {"reviews": 1, "failures": 0, "superseded": 0, "findings": 1}
+    expected |= {"input_tokens": 1200, "output_tokens": 80, "cost": 0.5}
+    assert expected == msgspec.to_builtins(made.all)
+    assert expected == msgspec.to_builtins(made.projects["42"])
+    assert [NOW.astimezone().date()] == list(made.days)
+
+
+def test_failures_are_told_by_their_reason():
+    made = counted(*WHOLE, *days_later(BROKEN, 1), *days_later(BROKEN, 2))
+
+    assert {"model": 2} == dict(made.reasons)
+    assert (made.all.reviews, made.all.failures, len(made.days)) == (1, 2, 3)
+
+
+def test_superseded_tasks_are_neither_reviews_nor_failures():
+    made = counted(*chain(requested(), Superseded(task_id=TASK, head_sha=A, by="head b")))
+    assert (made.all.reviews, made.all.failures, made.all.superseded) == (0, 0, 1)
+
+
+def test_stages_come_from_the_job_and_from_the_log():
+    stages = counted(*WHOLE).stages
+    seconds = {name: stage.total for name, stage in stages.items()}
+    assert seconds == {"clone": 1.0, "session": 8.5, "task to result": 2.0, "result to posted": 2.0}
+
+
+def test_the_doctor_s_echo_is_no_review():
+    echo = Echoed(task_id="echo-doctor-0-1", head_sha="0" * 40, started_at=0.0)
+    made = counted(*chain(echo))
+    assert made.all.reviews == 0
+    assert made.days == {}
+
+
+def test_memory_is_bounded_however_long_the_log_is():
+    made = Tally()
+    request = chain(requested())[0]
+    for number in range(tally_module.MOST_OPEN + 50):
+        event = msgspec.structs.replace(request.event, task_id=f"review-42-7-{number}")
+        made.add(msgspec.structs.replace(request, event=event))
+    assert len(made._open) == tally_module.MOST_OPEN
+
+    for number in range(tally_module.SAMPLE * 3):
+        made._stage("session", float(number))
+    stage = made.stages["session"]
+    assert len(stage.kept) == tally_module.SAMPLE
+    assert stage.count == tally_module.SAMPLE * 3
+    assert abs(stage.percentile(0.5) - 1500) < 300
+
+
+def test_percentiles_of_few():
+    stage = Stage(kept=[3.0, 1.0, 2.0])
+    assert (stage.percentile(0.5), stage.percentile(0.9)) == (2.0, 3.0)
+    assert Stage().percentile(0.5) == 0.0
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_report_fits_the_terminal(width):
+    made = counted(*WHOLE, *days_later(BROKEN, 1))
+    names = {"42": "a-group/with-a-rather-long/path-to-app"}
+
+    found = lines(made, names, "7d", width=width)
+
+    assert max(map(len, found)) <= width
+    assert "last 7d: 1 reviews, 1 failures (50%)," in "\n".join(found)
+    assert any(line.startswith("a-group/") for line in found)
+    chart = [line for line in found if line.startswith("2026-")]
+    assert ["#" in chart[0], "x" in chart[1]] == [True, True]
+
+
+def test_a_path_that_is_too_long_keeps_its_end():
+    name = "group/" * 30 + "app"
+    found = lines(counted(*WHOLE), {"42": name}, "7d", width=60)
+    assert max(map(len, found)) <= 60
+    assert any(line.startswith("..") and "/app " in line for line in found)
+
+
+def test_an_empty_log_is_said_to_be_empty():
+    assert lines(Tally(), {}, "7d", width=80) == ["no task ended within the last 7d"]
+
+
+def test_json_holds_everything_by_stable_names():
+    found = json.loads(as_object(counted(*WHOLE), {"42": "group/app"}, NOW))
+
+    assert {"since", "all", "failures_by_reason", "projects", "days", "stages"} == set(found)
+    assert found["projects"][0]["path"] == "group/app"
+    assert found["stages"]["session"]["median"] == 8.5
+
+
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [("7d", timedelta(days=7)), ("12h", timedelta(hours=12)), ("2w", timedelta(days=14))],
+)
+def test_spans_of_time(text, span):
+    assert span == parse_since(text)
+
+
+@pytest.mark.parametrize("text", ["", "7", "d", "0d", "-1d", "7y", "7d\n", "999999d"])
+def test_what_is_no_span_of_time(text):
+    with pytest.raises(AgentError, match="no span of time"):
+        parse_since(text)
