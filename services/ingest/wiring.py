@@ -15,7 +15,7 @@ from aiohttp import web
 
 from libs.common.clock import SystemClock
 from libs.common.errors import AgentError
-from libs.common.jetstream.connection import Connection, connected
+from libs.common.jetstream.connection import connected
 from libs.common.jetstream.log import JetStreamLog
 from libs.common.service import Life, Running, listen
 from libs.common.settings import reveal
@@ -100,7 +100,7 @@ async def _log_connection(
                 patience=None,
             ) as connection:
                 late.arrived(JetStreamLog(connection))
-                running.checks["log"] = lambda: _check(connection)
+                running.checks["log"] = connection.trouble
                 await asyncio.Event().wait()
         except Exception as error:
             log.exception("connecting failed")
@@ -117,10 +117,6 @@ async def _log_connection(
 
 async def _not_there() -> str | None:
     return "not connected to NATS yet (NATS_URL)"
-
-
-async def _check(connection: Connection) -> str | None:
-    return None if connection.is_up else "disconnected from NATS"
 
 
 def _url(host: str, port: int) -> str:

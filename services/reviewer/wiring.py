@@ -71,10 +71,7 @@ async def wire(settings: Settings, life: Life) -> AsyncIterator[Running]:
             clock=clock,
         )
 
-        async def nats_up() -> str | None:
-            return None if connection.is_up else "disconnected from NATS (NATS_URL)"
-
-        yield Running(loops=[consumer.run, reconciler.run], checks={"nats": nats_up})
+        yield Running(loops=[consumer.run, reconciler.run], checks={"nats": connection.trouble})
 
 
 def _server(settings: Settings) -> Server:

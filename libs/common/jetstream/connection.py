@@ -75,6 +75,10 @@ class Connection:
     def is_up(self) -> bool:
         return bool(self._client.is_connected)
 
+    async def trouble(self) -> str | None:
+        """What keeps it from working, as a readiness check says it; None when all is well."""
+        return None if self.is_up else "disconnected from NATS (NATS_URL)"
+
     @property
     def next_reconnect(self) -> asyncio.Event:
         """Set at the next reconnect; requests that wait on the server died with the old socket."""
