@@ -297,8 +297,11 @@ def _files(proposed: ProposedTree) -> tuple[str, ...]:
 
 
 def _complaint(ended: Ended) -> str:
-    """Git names the file that does not fit; what it says about falling back is no news."""
+    """The files that do not fit; what git says about its other attempts is no news."""
     said = ended.stderr.decode(errors="replace").splitlines()
-    lines = [line for line in said if line.startswith(("error:", "fatal:", "U "))]
-    telling = [line.removeprefix("error: ").removeprefix("fatal: ") for line in lines]
-    return cut(scrub("; ".join(dict.fromkeys(telling))), 160) or "it does not fit"
+    lines = [line.replace("U ", "conflict in ", 1) for line in said if line.startswith("U ")]
+    for line in said:
+        kind, _, words = line.partition(": ")
+        if kind in ("error", "fatal") and not words.startswith("repository lacks"):
+            lines.append(words)
+    return cut(scrub("; ".join(dict.fromkeys(lines))), 160) or "it does not fit"

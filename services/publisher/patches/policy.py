@@ -97,19 +97,20 @@ def _claims_problem(claimed: PatchText) -> PatchRefusal | None:
     for path in claimed.paths:
         if problem := name_problem(path, new=False):
             return _refusal("path", f"The file name {_named([path])} {problem}.", path)
-    strange = next((mode for mode in claimed.new_modes if mode not in ALLOWED_MODES), None)
-    return _mode_refusal(strange) if strange else None
+    for path, mode in claimed.new_modes:
+        if mode not in ALLOWED_MODES:
+            return _mode_refusal(mode, path)
+    return None
 
 
-def _mode_refusal(mode: str, path: str = "") -> PatchRefusal:
-    at = f" {_named([path])}" if path else ""
-    paths = (path,) if path else ()
+def _mode_refusal(mode: str, path: str) -> PatchRefusal:
+    file = _named([path])
     if mode == LINK:
-        return _refusal("link", f"It would make or change a symbolic link{at}.", *paths)
+        return _refusal("link", f"It would make or change the symbolic link {file}.", path)
     if mode == SUBMODULE:
-        return _refusal("submodule", f"It would change a submodule{at}.", *paths)
-    text = f"It would give a file{at} the mode {mode}; only plain and executable files are allowed."
-    return _refusal("mode", text, *paths)
+        return _refusal("submodule", f"It would change the submodule {file}.", path)
+    text = f"It would give {file} the mode {mode}; only plain and executable files are allowed."
+    return _refusal("mode", text, path)
 
 
 def _kind_problem(change: TreeChange) -> PatchRefusal | None:

@@ -33,7 +33,8 @@ class PatchText(msgspec.Struct, frozen=True, kw_only=True):
 
     paths: tuple[str, ...]
     """Every file that is named, on either side; surrogate escapes where it is not UTF-8."""
-    new_modes: tuple[str, ...]
+    new_modes: tuple[tuple[str, str], ...]
+    """File and mode, where a header gives one."""
     unpacked: int
     """Bytes that the binary parts become when git unpacks them, by their own account."""
 
@@ -98,10 +99,10 @@ def read_patch(patch: bytes) -> PatchText:
             raise UnreadablePatch(f"line {at + 1} is none that `git diff` writes")
         sections.append(_Section(lines[at].removeprefix(b"diff --git ")))
         at = _read_section(lines, at + 1, sections[-1])
-    paths = dict.fromkeys(path for section in sections for path in section.paths())
+    named = [(section.paths(), section) for section in sections]
     return PatchText(
-        paths=tuple(paths),
-        new_modes=tuple(mode for section in sections for mode in section.modes),
+        paths=tuple(dict.fromkeys(path for paths, _ in named for path in paths)),
+        new_modes=tuple((paths[-1], mode) for paths, section in named for mode in section.modes),
         unpacked=sum(section.unpacked for section in sections),
     )
 
