@@ -90,7 +90,9 @@ def push_failure(ended: Ended, *, what: str, secrets: Iterable[str] = ()) -> Git
     if isinstance(error, RefGone):
         return error
     # Whatever else it was, it may have been after the server had everything.
-    return MaybePushed(str(error), delay=15.0, peer="gitlab" if _is_away(error) else None)
+    return MaybePushed(
+        str(error), delay=15.0, peer="gitlab" if isinstance(error, HostAway) else None
+    )
 
 
 def token_refused(what: str, said: str = "") -> AuthFailed:
@@ -115,7 +117,9 @@ def server_words(stderr: str, secrets: Iterable[str] = ()) -> str:
 def _refused(kind: str, reason: str, *, said: str, what: str) -> GitError:
     if kind == "remote failure":
         return MaybePushed(f"{what}: the server did not say how it ended", delay=15.0)
-    if any(words in reason for words in _MOVED):
+    # A branch named like a folder of the new one: it will be in the way next time, too.
+    in_the_way = "cannot create" in said
+    if any(words in reason for words in _MOVED) and not in_the_way:
         return MovedBranch(f"{what}: the branch moved meanwhile")
     if kind == "rejected":
         return PushDeclined(f"{what}: git did not push ({cut(reason, 100)})")
@@ -123,7 +127,3 @@ def _refused(kind: str, reason: str, *, said: str, what: str) -> GitError:
     meant = "protected branch" in f"{said} {reason}".lower()
     declined = ProtectedBranch if meant else PushDeclined
     return declined(f"{what}: GitLab declined it: {words}", said=words)
-
-
-def _is_away(error: GitError) -> bool:
-    return isinstance(error, HostAway)
