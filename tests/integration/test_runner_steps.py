@@ -195,7 +195,7 @@ async def test_a_missing_cli_is_said_before_anything_is_asked(tmp_path):
     async with running_task_door(made.spec) as door, running_model() as model:
         world = World(tmp_path / "work", made, door)
 
-        done = await world.run(model, COPILOT_CLI_PATH="", HOME=str(tmp_path))
+        done = await world.run(model, COPILOT_CLI_PATH="", XDG_CACHE_HOME=str(tmp_path))
 
     assert done.code == ExitCode.WRONG_SETTINGS
     assert "make setup" in done.stderr
