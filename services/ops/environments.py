@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from libs.common.launching.contract import PROXIES
+
 INHERITED = ("PATH", "HOME", "LANG", "TERM", "TMPDIR", "USER", "NO_COLOR", "SSL_CERT_FILE")
 ALL = (
     "HEALTH_HOST",
@@ -17,11 +19,6 @@ ALL = (
     "CA_BUNDLE",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
 )
-PROXIES = (
-    *("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"),
-    *("https_proxy", "http_proxy", "no_proxy"),
-)
-"""Only for the reviewer, which hands them on to its Jobs for the model."""
 GITLAB = ("GITLAB_URL", "ALLOW_HTTP_GITLAB")
 MODEL = (
     "GITHUB_TOKEN",
@@ -73,7 +70,7 @@ def environment(
     names = (*ALL, *OWN[service])
     allowed = (*INHERITED, *names, *(f"{name}_FILE" for name in names))
     if service == "reviewer":
-        allowed += PROXIES
+        allowed += PROXIES  # for the model, by its Jobs
     given = {name: settings[name] for name in allowed if settings.get(name)}
     return (
         given
