@@ -6,6 +6,7 @@ back from several lines to one line, to the file, to the summary: never lost.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -63,22 +64,36 @@ def positions(item: Named, refs: DiffRefs, *, for_draft: bool) -> list[PositionJ
     return tries
 
 
+async def remove_drafts(request: TaskRequested, ports: Ports) -> bool:
+    """Remove the drafts that an interrupted try left; False where drafts are unavailable."""
+    key = request.project_id, request.iid
+    try:
+        drafts = await ports.gitlab.draft_notes(*key)
+    except (Forbidden, NotFound) as error:
+        log.warning("draft notes are unavailable", why=str(error))
+        return False
+    for draft in drafts:
+        with contextlib.suppress(NotFound):
+            await ports.gitlab.delete_draft_note(*key, draft.id)
+    return True
+
+
 async def publish_as_drafts(items: Sequence[Named], place: Place) -> bool:
     """Write all findings as drafts and publish them at once; False where drafts are unavailable.
 
     Drafts of an earlier, interrupted try are removed first. What GitLab silently drops shows when
     the caller lists the discussions again.
     """
-    gitlab = place.ports.gitlab
-    try:
-        for draft in await gitlab.draft_notes(*place.key):
-            await gitlab.delete_draft_note(*place.key, draft.id)
-        created = [await _draft(item, place) for item in items]
-    except (Forbidden, NotFound) as error:
-        log.warning("draft notes are unavailable; posting one by one", why=str(error))
+    if not await remove_drafts(place.request, place.ports):
         return False
-    if any(created):
-        await gitlab.publish_drafts(*place.key)
+    try:
+        created = [await _draft(item, place) for item in items]
+        if any(created):
+            await place.ports.gitlab.publish_drafts(*place.key)
+    except (Forbidden, NotFound) as error:
+        log.warning("drafts were refused; posting one by one", why=str(error))
+        await remove_drafts(place.request, place.ports)
+        return False
     return True
 
 

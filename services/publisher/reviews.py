@@ -15,7 +15,12 @@ from libs.common.gitlab.errors import NotFound
 from libs.common.gitlab.models import MergeRequest
 from services.publisher import plan
 from services.publisher.fingerprints import Named, named
-from services.publisher.placing import Place, publish_as_drafts, publish_one_by_one
+from services.publisher.placing import (
+    Place,
+    publish_as_drafts,
+    publish_one_by_one,
+    remove_drafts,
+)
 from services.publisher.ports import Ports
 from services.publisher.records import outcome, published_already, record_published
 from services.publisher.render import Placed, notice_settled, summary_body
@@ -33,6 +38,8 @@ async def publish_review(result: Recorded, request: TaskRequested, *, ports: Por
         why = plan.outdated(request, mr)
         found = await look(request, ports) if mr is not None else plan.Ours()
         if why is not None and not found.of_task(request.task_id):
+            if mr is not None:
+                await remove_drafts(request, ports)
             await record_published(outcome(request, "superseded", why), result, request, ports)
             return
         # Once a part is posted the rest follows: half a review would puzzle its readers.

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from libs.common.events.tasks import DiffRefs, Superseded, TaskFailed
-from libs.common.gitlab.errors import RateLimited, Unavailable
+from libs.common.gitlab.errors import Forbidden, RateLimited, Unavailable
 from services.publisher.handlers import on_event
 from tests.unit.publisher.world import HEAD, TASK, Fuse, Killed, World, finding, review
 
@@ -173,6 +173,30 @@ async def test_a_head_that_moved_gets_nothing_of_the_old_review(world):
     record = await world.published()
     assert record is not None
     assert ("superseded", "head moved to cccccccccccc") == (record.outcome, record.detail)
+
+
+async def test_drafts_that_are_refused_half_way_are_posted_one_by_one(world):
+    await world.requested()
+    result = await world.ended(review(*FINDINGS))
+    fuse = Fuse()
+    failing = _FailAt(world.gitlab, 5, Forbidden("403 Forbidden"))
+
+    await on_event(result, ports=_with(world.ports(fuse), failing))
+
+    assert 5 == len(world.mr.discussions)
+    assert [] == world.mr.drafts
+
+
+async def test_drafts_of_an_interrupted_try_are_removed_when_the_head_moved_on(world):
+    await world.requested()
+    result = await world.ended(review(*FINDINGS))
+    await world.gitlab.create_draft_note(42, 7, "left over", None)
+    world.gitlab.push(world.mr, "c" * 40)
+
+    await world.deliver(result)
+
+    assert [] == world.mr.drafts
+    assert [] == world.mr.discussions
 
 
 @pytest.mark.parametrize("state", ["closed", "merged"])
