@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -30,6 +31,8 @@ Check = Callable[[], Awaitable[str | None]]
 EXIT_SETTINGS = 2
 EXIT_LOST = 3
 DRAIN_SECONDS = 25.0
+GARBAGE_BETWEEN_PASSES = 10_000
+"""Objects that may be made before the garbage collector looks at the young ones."""
 CHECK = "--check"
 """Argument of every service, for `gca doctor`: are the settings good?"""
 
@@ -119,7 +122,18 @@ async def _live(settings: _S, wire: Wire[_S], life: Life, health: Health) -> Non
     async with wire(settings, life) as running:
         health.checks = running.checks
         log.info("service up")
+        _spare_the_collector()
         await _run_loops(running.loops, life)
+
+
+def _spare_the_collector() -> None:
+    """Have Python's garbage collector pass over what stays for good, and come less often.
+
+    Requests free their memory without it; its passes were a tenth of a webhook's cost.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_BETWEEN_PASSES)
 
 
 async def _run_loops(loops: list[Loop], life: Life) -> None:

@@ -97,8 +97,7 @@ class Webhook:
         if not self._may_read(request.headers, signed=signed):
             return _unauthorized(signed=signed)
         try:
-            async with asyncio.timeout(BODY_SECONDS):
-                body = await _read(request)
+            body = await _read(request)
         except TimeoutError:
             return Answer(status=408, outcome="slow", body={"error": "the body came too slowly"})
         except (web.RequestPayloadError, OSError):
@@ -182,9 +181,18 @@ def _told(answer: Answer, started: float) -> web.Response:
 
 
 async def _read(request: web.Request) -> bytes | None:
-    """The body, or None as soon as it is known to be too large; also without a length."""
+    """The body, or None as soon as it is known to be too large; raises `TimeoutError`."""
     if (request.content_length or 0) > LARGEST_BODY:
         return None
+    if request.content.is_eof():  # it came with its head, as most do: nothing to wait for
+        body = request.content.read_nowait()
+        return body if len(body) <= LARGEST_BODY else None
+    async with asyncio.timeout(BODY_SECONDS):
+        return await _gathered(request)
+
+
+async def _gathered(request: web.Request) -> bytes | None:
+    """The body as it comes in, also without a length; None once it is too large."""
     body = bytearray()
     async for chunk in request.content.iter_any():
         body += chunk
