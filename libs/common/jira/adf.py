@@ -24,6 +24,8 @@ LONGEST = 64 * 1024
 DEEPEST = 20
 """Blocks inside blocks; what is deeper is flattened."""
 MOST_NODES = 20_000
+MOST_LINES = 5_000
+"""Of one block with all in it; each level of a list or quote indents every line again."""
 CUT = "\n[… cut]"
 
 Node = dict[str, Any]
@@ -81,6 +83,8 @@ def _put(lines: Lines, more: Lines, *, tight: bool) -> None:
     if lines and not tight:
         lines.append("")
     lines += more
+    if len(lines) > MOST_LINES:
+        lines[MOST_LINES:] = [CUT.strip()]
 
 
 def _container(node: Node, walk: _Walk, depth: int) -> Lines:

@@ -12,9 +12,11 @@ from typing import Any
 from libs.common.jira.adf_inline import attribute, children, kind_of, plain_text
 
 Node = dict[str, Any]
-_SPECIAL = re.compile(r"[{}\[\]*_+^~!|?#-]")
-_ESCAPED = re.compile(r"\\([{}\[\]*_+^~!|?#-])")
-_BACKSLASH = "&#92;"
+_SPECIAL = re.compile(r"[{}\[\]*_+^~!|?#&\\-]")
+_ESCAPED = re.compile(r"\\([{}\[\]*_+^~!|?#-])|(&#92;|&amp;)")
+# Two backslashes would be a line break, so a backslash becomes an entity, and then & must too.
+_ENTITIES = {"\\": "&#92;", "&": "&amp;"}
+_MEANT = {entity: character for character, entity in _ENTITIES.items()}
 
 
 def from_adf(document: Node) -> str:
@@ -25,7 +27,7 @@ def from_adf(document: Node) -> str:
 
 def to_text(markup: str) -> str:
     """Markup without our escapes; the rest is left as people wrote it."""
-    return _ESCAPED.sub(r"\1", markup).replace(_BACKSLASH, "\\").replace("&amp;", "&")
+    return _ESCAPED.sub(lambda found: found[1] or _MEANT[found[2]], markup)
 
 
 def _block(node: Node) -> str:
@@ -50,6 +52,4 @@ def _inline(node: Node) -> str:
 
 
 def _escaped(text: str) -> str:
-    # Two backslashes would be a line break, so a backslash becomes an entity.
-    text = text.replace("&", "&amp;").replace("\\", _BACKSLASH)
-    return _SPECIAL.sub(lambda found: "\\" + found[0], text)
+    return _SPECIAL.sub(lambda found: _ENTITIES.get(found[0]) or "\\" + found[0], text)

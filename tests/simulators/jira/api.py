@@ -99,7 +99,8 @@ def _identify(world: World, request: web.Request) -> tuple[User | None, bool]:
     kind, _, value = given.partition(" ")
     if world.settings.data_center:
         bearer = value.strip() if kind.lower() == "bearer" else None
-        return next((u for u in world.users if u.bearer_token == bearer), None), bool(given)
+        found = next((user for user in world.users if user.bearer_token == bearer), None)
+        return found, found is None and bool(given)
     try:
         email, _, token = base64.b64decode(value, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):
