@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import UTC, datetime
 
@@ -15,6 +16,8 @@ from services.ops.doctor.situation import Situation
 from services.ops.seen import Live, gather
 from services.ops.terminal import Terminal
 from services.ops.why import Seen, Why, why
+
+LOOK_SECONDS = 2.0
 
 
 def parse(text: str) -> tuple[str, int]:
@@ -110,7 +113,16 @@ async def _follow(
     situation: Situation,
     shown: Shown,
 ) -> None:
-    async for record in follow(connection, pattern, last):
-        shown.more(record)
-        project_id, iid = map(int, subjects.scope_and_ref(record.subject))
-        shown.closing(why(await gather(connection, live, situation, project_id, iid)))
+    """New events at once; what changes without one (a slot, GitLab) within `LOOK_SECONDS`."""
+    _, _, scope, ref, _ = pattern.split(".")
+    records = follow(connection, pattern, last)
+    coming = asyncio.ensure_future(anext(records))
+    try:
+        while True:
+            await asyncio.wait({coming}, timeout=LOOK_SECONDS)
+            if coming.done():
+                shown.more(coming.result())
+                coming = asyncio.ensure_future(anext(records))
+            shown.closing(why(await gather(connection, live, situation, int(scope), int(ref))))
+    finally:
+        coming.cancel()

@@ -161,6 +161,12 @@ def _unheard(seen: Seen) -> Why:
         )
     if seen.live is not None and seen.live.state != "opened":
         return _closed(seen.live)
+    if seen.live is not None and seen.live.diff_refs is None:
+        return Why(
+            code="gitlab_not_ready",
+            text="GitLab has not made its diff yet, and sends the event when it has",
+            mend="wait a moment; if it stays so, look at GitLab's own background jobs",
+        )
     unsure = "" if seen.live is not None else f" (GitLab was not asked: {seen.gitlab_problem})"
     return Why(
         code="no_event",

@@ -100,6 +100,12 @@ CASES: dict[str, tuple[Code, Seen, str, str]] = {
         "GitLab has not made the diff yet",
         "wait",
     ),
+    "GitLab prepares it and has told nobody": (
+        "gitlab_not_ready",
+        Seen(live=live(diff_refs=None), allowed=True),
+        "has not made its diff yet",
+        "background jobs",
+    ),
     "GitLab away": (
         "gitlab_away",
         Seen(history=chain(opened()), gitlab_problem="GitLab answered 502", reviewer=BEHIND),
