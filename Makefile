@@ -7,7 +7,7 @@ LOCKS := ingest reviewer publisher runner ops dev
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --python-version 3.11 --custom-compile-command "make lock" pyproject.toml
 
-.PHONY: help setup setup-dev up demo test check docs format lock golden clean
+.PHONY: help setup setup-dev up demo test check docs bench format lock golden clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -38,6 +38,9 @@ check: setup-dev ## format, lint, types, import rules, generated documents
 
 docs: setup-dev ## write the documents that are made from the code
 	@$(BIN)/python -m documents
+
+bench: setup-dev ## measure speed and size; writes docs/performance.md (some minutes)
+	@$(BIN)/python -m bench
 
 format: setup-dev ## format the code and mend what the linter can
 	@$(BIN)/ruff format .

@@ -1,0 +1,93 @@
+"""From measurements to claims: what holds, and by which figure."""
+
+from __future__ import annotations
+
+from bench import rows
+from bench.footprint import Memory, Start, Weight
+from bench.history import Reads
+from bench.intake import Intake, Load
+from bench.reviews import Review
+
+
+def load(rate: float) -> Load:
+    return Load(seconds=1000 / rate, statuses={"202": 1000}, p50=0.03, p99=0.06)
+
+
+def review(findings: int, calls: dict[str, int], session: float = 0.9) -> Review:
+    return Review(
+        findings=findings,
+        placed=findings,
+        to_job=0.05,
+        to_step=0.12,
+        to_last_call=0.04,
+        session=2.0,
+        session_stage=session,
+        stages={},
+        calls=calls,
+        fetches=3,
+    )
+
+
+def test_the_share_that_counts_is_the_median_of_the_pairs():
+    found = Intake(
+        pairs=((load(800), load(1000)), (load(740), load(1000)), (load(100), load(1000))),
+        hooks=1000,
+    )
+
+    row = rows.intake_share(found)
+
+    assert (False, "0.74") == (row.holds, row.seen[:4])
+
+
+def test_the_review_with_most_calls_stands_for_its_number_of_findings():
+    few = review(5, {"GET /a": 7, "POST /b": 7})
+    many = review(5, {"GET /a": 8, "POST /b": 7})
+
+    [row] = rows.calls([few, many])
+
+    assert "15 of 15 allowed, 7 of them writes (7 allowed)" == row.seen
+    assert row.holds
+
+
+def test_a_write_too_many_breaks_the_claim():
+    [row] = rows.calls([review(0, {"GET /a": 3, "POST /b": 3})])
+
+    assert row.holds is False
+
+
+def test_only_later_sessions_must_start_quickly():
+    first, later, _ = rows.sessions([review(0, {}, 2.5), review(0, {}, 0.9), review(0, {}, 1.0)])
+
+    assert (None, True) == (first.holds, later.holds)
+    assert "2.50 s (2.50 to 2.50)" == first.seen
+
+
+def test_one_session_alone_is_the_first():
+    assert "session start, first task" == rows.sessions([review(0, {})])[0].name
+
+
+def test_memory_must_hold_before_and_after_the_hooks():
+    small, large = Memory(rss=50.0, pss=40.0), Memory(rss=61.0, pss=45.0)
+
+    [row] = rows.weights({"ingest": Weight(idle=small, after=large)}, 10_000)
+
+    assert (False, "50 MB idle, 61 MB after (PSS 40 and 45)") == (row.holds, row.seen)
+
+
+def test_a_start_is_written_with_its_imports():
+    start = Start(imports=0.4, ready=0.6, dominators=(("aiohttp", 0.11), ("nats", 0.03)))
+
+    [row] = rows.starts({"ingest": start})
+    [(_, lines)] = rows.start_lists({"ingest": start})
+
+    assert "0.60 s (imports 0.40 s)" == row.seen
+    assert ["ingest: aiohttp 110 ms, nats 30 ms"] == lines
+
+
+def test_a_history_is_a_share_and_a_time():
+    found = Reads(events=300_000, found=20, direct=(0.001, 0.001), consumer=(0.01,))
+
+    share, times = rows.history(found)
+
+    assert "0.10" == share.seen
+    assert "1.0 ms (1.0 to 1.0); by a consumer 10 ms (10 to 10)" == times.seen
