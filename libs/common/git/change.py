@@ -248,7 +248,7 @@ class _Change:
 
         The lease makes git stricter than a plain push, never looser: what it expects is the parent
         of what is pushed, so that the update is a fast-forward or nothing. A plain push would also
-        go onto a branch that was set back meanwhile, and bring back what was removed.
+        make a branch again that was deleted meanwhile, or go onto one that somebody just made.
         """
         order = self._order
         name = f"refs/heads/{order.branch}"
