@@ -22,7 +22,7 @@ LOOK_SECONDS = 2.0
 
 def parse(text: str) -> tuple[str, int]:
     """Project (id or path) and iid of `42!7`; raises `AgentError`."""
-    match = re.fullmatch(r"([\w.-]+(?:/[\w.-]+)*)!(\d+)", text)
+    match = re.fullmatch(r"(\w[\w.-]*(?:/\w[\w.-]*)*)!([0-9]+)", text)
     if match is None or not (match[1].isdecimal() or "/" in match[1]):
         raise AgentError(
             f"{text[:60]!r} is not a merge request; write PROJECT!IID, such as 42!7 or group/app!7"
