@@ -234,6 +234,17 @@ async def test_two_publishers_at_once_end_in_one_commit(shop, tmp_path):
     assert all(isinstance(end, Pushed | MovedBranch) for end in ends)
 
 
+async def test_a_patch_of_almost_ten_megabytes_passes(shop):
+    lines = "".join(f"+{os.urandom(36).hex()}\n" for _ in range(130_000))
+    head = PATCH.format(old="2" * 40).split("diff --git a/tax.py")[1]
+    head = head.replace("+TAX = 0.2\n", lines).replace("+1 @@", "+1,130000 @@")
+
+    pushed = await shop.push(patch=f"diff --git a/tax.py{head}".encode())
+
+    assert ("tax.py",) == pushed.files
+    assert lines.replace("+", "").encode() == shop.repository.file(pushed.sha, "tax.py")
+
+
 # --- branches that are not where they should be --------------------------------------
 
 
