@@ -51,6 +51,7 @@ class Measured(msgspec.Struct, kw_only=True):
     reviews: list[reviews.Review] = []
     starts: dict[str, footprint.Start] = {}
     weights: dict[str, footprint.Weight] = {}
+    growth: dict[str, float] = {}
     reads: history.Reads | None = None
 
 
@@ -71,6 +72,7 @@ async def _start(folder: Path, size: Size, found: Measured) -> None:
 
 async def _memory(folder: Path, size: Size, found: Measured) -> None:
     found.weights = await footprint.weights(folder, hooks=size.memory_hooks)
+    found.growth = await asyncio.to_thread(footprint.growth)
 
 
 async def _history(folder: Path, size: Size, found: Measured) -> None:
@@ -103,6 +105,7 @@ def page(found: Measured, size: Size, about: list[tuple[str, str]]) -> Page:
     others += rows.starts(found.starts) + rows.weights(found.weights, size.memory_hooks)
     lists = rows.call_lists(found.reviews)
     lists += rows.start_lists(found.starts) if found.starts else []
+    lists += rows.growth_lists(found.growth) if found.growth else []
     return Page(command=COMMAND, machine=about, rows=[*ratios, *others], lists=lists)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import secrets
 import statistics
@@ -21,6 +22,23 @@ from tests.e2e.system import SERVICES, WEBHOOK_SECRET, System, running_system
 
 SETTLE_SECONDS = 2.0
 _MOST_DOMINATORS = 6
+LIBRARIES = (
+    *("asyncio", "structlog", "aiohttp.web", "pydantic_settings", "msgspec"),
+    *("opentelemetry.exporter.prometheus", "nats", "gitlab"),
+)
+"""What the services share, in the order of growing distance from the interpreter."""
+_GROWTH = """
+import importlib, json, os, sys
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+found = {"the interpreter": resident()}
+for name in sys.argv[1:]:
+    before = resident()
+    importlib.import_module(name)
+    found[name] = resident() - before
+print(json.dumps(found), file=sys.stderr)
+"""
 
 
 class Memory(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +76,12 @@ async def starts(folder: Path, *, times: int) -> dict[str, Start]:
                 ready=statistics.median(seconds),
                 dominators=dominators(await asyncio.to_thread(_import_times, module)),
             )
+    return found
+
+
+def growth() -> dict[str, float]:
+    """MB of resident memory that each library adds to an interpreter, imported in this order."""
+    found: dict[str, float] = json.loads(_run("-c", _GROWTH, *LIBRARIES)[1])
     return found
 
 

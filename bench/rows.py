@@ -169,6 +169,11 @@ def start_lists(found: Mapping[str, Start]) -> list[tuple[str, list[str]]]:
     return [("What imports cost (`python -X importtime`, own time by package)", lines)]
 
 
+def growth_lists(found: Mapping[str, float]) -> list[tuple[str, list[str]]]:
+    lines = [f"{name}: {size:.1f} MB" for name, size in found.items()]
+    return [("What imports weigh (resident memory that each adds, in this order)", lines)]
+
+
 def weights(found: Mapping[str, Weight], hooks: int) -> list[Row]:
     return [
         Row(
