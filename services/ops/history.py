@@ -21,7 +21,7 @@ from libs.common.events.tasks import (
 )
 from libs.common.jetstream.inspection import DeadLetter
 from libs.common.launching.launches import Attempts
-from services.ops.screen import paint, told
+from services.ops.screen import paint, printable, told
 from services.ops.why import Why
 
 Kind = Literal["event", "task", "job", "session", "result", "failed", "published", "dead"]
@@ -130,7 +130,7 @@ def _session(event: ReviewDone) -> str:
 
 def _at(time: datetime, start: datetime, kind: Kind, text: str, **more: Any) -> Row:
     seconds = round((time - start).total_seconds(), 3)
-    return Row(time=time, seconds=seconds, kind=kind, text=" ".join(text.split()), **more)
+    return Row(time=time, seconds=seconds, kind=kind, text=printable(text), **more)
 
 
 def table(found: Sequence[Row], *, width: int | None, colored: bool, today: datetime) -> list[str]:
@@ -172,7 +172,7 @@ def closing(answer: Why, *, width: int | None, colored: bool) -> list[str]:
     """The one line that says why, and what to do."""
     good = answer.code == "reviewed"
     lead = "review: " if good else "no review: "
-    text = answer.text + (f" -> {answer.mend}" if answer.mend else "")
+    text = printable(answer.text + (f" -> {answer.mend}" if answer.mend else ""))
     lines = wrapped(lead, text, width)
     lines[0] = paint(lead, "green" if good else "yellow", colored=colored) + lines[0][len(lead) :]
     return lines

@@ -30,12 +30,23 @@ def paint(text: str, color: str, *, colored: bool) -> str:
     return f"\x1b[{_COLORS[color]}m{text}\x1b[0m" if colored else text
 
 
+def printable(text: str) -> str:
+    """Text of others as one harmless line: nothing in it moves the cursor or turns the line."""
+    one_line = " ".join(text.split())
+    return "".join(character if character.isprintable() else "?" for character in one_line)
+
+
 def clock(time: datetime) -> str:
     return time.astimezone().strftime("%H:%M:%S")
 
 
 def told(record: Recorded) -> tuple[str, str]:
     """A word for the event's kind, and what it says in one line."""
+    word, text = _told(record)
+    return word, printable(text)
+
+
+def _told(record: Recorded) -> tuple[str, str]:
     event = record.event
     match event:
         case MrOpened():

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from libs.common import reviewing, subjects
+from libs.common.allowed import allowed
 from libs.common.errors import AgentError, cut
 from libs.common.events.envelope import Recorded
 from libs.common.events.facts import MrOpened
@@ -175,15 +176,12 @@ async def _decision(
 
 async def _allowed(live: Live, situation: Situation, project_id: int) -> bool | None:
     """Whether GITLAB_PROJECTS lets the project in; None when that cannot be told."""
-    names = [part.strip().strip("/") for part in situation.value("GITLAB_PROJECTS").split(",")]
-    names = [name for name in names if name]
-    if not names or str(project_id) in names:
-        return True
-    paths = {name.lower() for name in names if not name.isdecimal()}
-    if not paths:
-        return False
+    given = situation.value("GITLAB_PROJECTS").split(",")
+    served = allowed(part for part in given if part.strip())
+    if served.serves(project_id, "") or not served.paths:
+        return served.serves(project_id, "")
     path = await live.path(project_id)
-    return path.lower() in paths if path else None
+    return served.serves(project_id, path) if path else None
 
 
 async def _launches(connection: Connection, history: list[Recorded]) -> dict[str, Attempts]:

@@ -7,7 +7,15 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 from libs.common.events.envelope import Recorded
-from services.ops.screen import clock, is_trouble, log_fields, log_text, paint, told
+from services.ops.screen import (
+    clock,
+    is_trouble,
+    log_fields,
+    log_text,
+    paint,
+    printable,
+    told,
+)
 
 _WORD_COLORS = {
     "up": "green",
@@ -37,7 +45,7 @@ class Screen:
             return
         stamp = paint(clock(time or datetime.now(UTC)), "grey", colored=self._colored)
         label = paint(f"{word:<8}", _WORD_COLORS.get(word, "grey"), colored=self._colored)
-        self._write(f"{stamp}  {label} {text}")
+        self._write(f"{stamp}  {label} {printable(text)}")
 
     def done(self, text: str) -> None:
         self.line("up", text)

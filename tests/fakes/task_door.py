@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import msgspec
 from aiohttp import web
 
-from libs.common.events.tasks import TaskRequested, TaskResult
+from libs.common.events.tasks import Echoed, TaskRequested, TaskResult
 
 
 @dataclass
@@ -19,7 +19,7 @@ class FakeTaskDoor:
     spec: TaskRequested
     token: str = "task-token"
     url: str = ""
-    results: list[TaskResult] = field(default_factory=list)
+    results: list[TaskResult | Echoed] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     moods: list[int] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
@@ -43,7 +43,7 @@ class FakeTaskDoor:
         body = await request.read()
         if self.ended or (self.bodies and body != self.bodies[-1]):
             return web.Response(status=409, text="this task has ended")
-        result = msgspec.json.decode(body, type=TaskResult)
+        result = msgspec.json.decode(body, type=TaskResult | Echoed)
         if (result.task_id, result.head_sha) != (self.spec.task_id, self.spec.head_sha):
             return web.Response(status=409, text="a result of another task")
         self.bodies.append(body)

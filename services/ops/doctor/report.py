@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import msgspec
 
 from services.ops.doctor.check import Check
-from services.ops.screen import paint
+from services.ops.screen import paint, printable
 
 COLORS = {"ok": "green", "warning": "yellow", "broken": "red"}
 
@@ -22,8 +22,8 @@ def lines(checks: Iterable[Check], *, width: int | None, colored: bool) -> list[
 
 
 def _lines(check: Check, column: int, width: int | None, *, colored: bool) -> list[str]:
-    text = check.meaning + (f" -> {check.mend}" if check.mend else "")
-    head = f"{check.state:<7}  {check.name:<{column}}  "
+    text = printable(check.meaning + (f" -> {check.mend}" if check.mend else ""))
+    head = f"{check.state:<7}  {printable(check.name):<{column}}  "
     if width is None or len(head) + len(text) <= width:
         found = [head + text]
     else:

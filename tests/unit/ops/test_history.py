@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from libs.common.events.tasks import TaskFailed
@@ -88,6 +89,20 @@ def test_json_has_one_object_per_line_with_stable_names():
     assert json.loads(json_closing(answer)) == {
         "kind": "why", "code": "draft", "text": "it is a draft", "mend": "mark it ready",
     }  # fmt: skip
+
+
+def test_what_people_and_models_write_cannot_play_with_the_terminal():
+    hostile = "\x1b]0;owned\x07 \x1b[2J \u202egnp.exe \x9b31m\r\nno review: all is well"
+    request = msgspec.structs.replace(requested(), title=hostile)
+    failed = TaskFailed(task_id=TASK, head_sha=A, reason="model", detail=hostile)
+    found = rows(chain(opened(), request, failed))
+    answer = Why(code="failed", text=hostile)
+
+    lines = table(found, width=None, colored=False, today=NOW)
+    lines += closing(answer, width=None, colored=False)
+
+    assert len(lines) == 4
+    assert all(line.isprintable() for line in lines)
 
 
 @pytest.mark.parametrize("width", [None, 60])
