@@ -8,7 +8,8 @@ import pytest
 from libs.common.git.change import Pushed, PushOrder, apply_and_push
 from libs.common.git.commit import CommitText, Signature
 from libs.common.git.push_errors import ChangeRefused, NothingToPush, PatchDoesNotApply
-from services.publisher.patches import PatchPolicy
+from services.publisher.patches import PatchPolicy, read_patch
+from tests.integration.git_door_repository import Origin
 from tests.unit.patches.corpus import BASE, CASES, CI_INCLUDES, names, patch_of, shop
 
 pytestmark = pytest.mark.real
@@ -142,3 +143,40 @@ def blobs(place, branch, paths):
     rows = place[1].git("-c", "core.quotePath=false", "ls-tree", "-r", branch).splitlines()
     found = (row.split(None, 2)[2].split("\t") for row in rows)
     return {path: sha for sha, path in found if path in paths}
+
+
+@pytest.mark.parametrize("renames", ["--find-renames", "--no-renames", "--find-copies-harder"])
+def test_whatever_git_writes_is_read_with_all_its_names(tmp_path, renames):
+    before = {
+        "a b": b"1\n" * 9,
+        "tab\there": b"2\n",
+        'q"uote': b"3\n",
+        "ü b": b"4\n" * 9,
+        "empty b": b"",
+        "x b/z": b"5\n",
+        "no end": b"6",
+        "bin b": bytes(range(256)),
+    }
+    after = {
+        "a b": None,
+        "c b/d": before["a b"],
+        "tab\there": None,
+        'q"uote': b"3\n-- a/x\n",
+        "ü b": None,
+        "ö b": before["ü b"] + b"more\n",
+        "empty b": None,
+        "émpty": b"",
+        "x b/z": b"--- a/x\n+++ b/y\n",
+        "no end": b"6\n",
+        "bin b": bytes(range(255, 0, -1)),
+    }
+    origin = Origin(tmp_path / "odd.git")
+    base = origin.commit("refs/heads/main", before)
+    head = origin.commit("refs/heads/main", after, base)
+    written = tmp_path / "patch"
+
+    style = ("--binary", "--full-index", "--src-prefix=a/", "--dst-prefix=b/", renames)
+    origin.git("diff", *style, f"--output={written}", base, head)
+
+    assert {*before, *after} == set(read_patch(written.read_bytes()).paths)
+    assert PatchPolicy().judge_patch(written.read_bytes()).rule == "path"  # the tab
