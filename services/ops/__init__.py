@@ -1,1 +1,1 @@
-"""What people run: set-up, `gca up`, `gca events`, `gca topology`, `gca webhook`."""
+"""What people run: set-up, `gca up`, `gca doctor`, `gca events`, `gca stats` and more."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import os
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from libs.common.errors import AgentError
 from services.ops import events, stats, topology, webhook
 from services.ops.doctor import echo
 from services.ops.doctor import run as doctor
-from services.ops.doctor.situation import Situation
+from services.ops.doctor.situation import MAINTAINER_TOKEN, Situation
 from services.ops.places import ROOT, announced, default_root
 from services.ops.settings import operators_settings
 from services.ops.terminal import terminal
@@ -37,7 +38,12 @@ def parser() -> argparse.ArgumentParser:
     counts = commands.add_parser("stats", help="reviews, failures, tokens, cost, seconds")
     counts.add_argument("--since", default="7d", help="how far back, such as 12h or 7d")
     counts.add_argument("--json", action="store_true", help="one JSON object")
-    look = commands.add_parser("doctor", help="look at everything a review needs")
+    look = commands.add_parser(
+        "doctor",
+        help="look at everything a review needs",
+        epilog=f"Webhooks are for Maintainers to see: set {MAINTAINER_TOKEN}, which is given to no "
+        "service, to have them looked at. Exit code 1 when something is broken.",
+    )
     look.add_argument("--json", action="store_true", help="one JSON object per line")
     look.add_argument("--project", action="append", default=[], help="id or path; repeatable")
     look.add_argument("--webhook-url", default="", help="address that GitLab must send to")
@@ -92,6 +98,8 @@ async def examine(arguments: argparse.Namespace) -> int:
 def main() -> int:
     """Run one command; errors are one line and exit code 1."""
     telemetry.configure("gca", "WARNING")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     arguments = parser().parse_args()
     try:
         return asyncio.run(run(arguments))
@@ -100,6 +108,10 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        # Whoever read us (`head`, a pager) has seen enough; what Python flushes last goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
 
 
 if __name__ == "__main__":

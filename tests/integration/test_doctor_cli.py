@@ -89,6 +89,22 @@ async def test_without_anything_set_the_doctor_says_how_to_start(tmp_path):
     assert "\x1b" not in out
 
 
+async def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        code, _, err = await gca(tmp_path, "doctor", out=writing, PORT="0")
+    finally:
+        os.close(writing)
+    assert (code, err) == (141, "")
+
+
+async def test_a_terminal_without_unicode_is_no_error(tmp_path):
+    code, out, err = await gca(tmp_path, "doctor", PORT="0", PYTHONIOENCODING="ascii")
+    assert (code, err) == (0, "")
+    assert out.isascii()
+
+
 @pytest.mark.parametrize(("no_color", "colored"), [("", True), ("1", False)])
 async def test_colours_are_for_terminals_without_no_color(tmp_path, no_color, colored):
     ours, theirs = pty.openpty()

@@ -63,7 +63,9 @@ def question(settings: Mapping[str, str]) -> Question:
         case "anthropic":
             headers = {"x-api-key": key, "anthropic-version": _ANTHROPIC_VERSION}
             body: dict[str, Any] = {"model": model, "max_tokens": 16, "messages": messages}
-            return Question(url=f"{base}/v1/messages", headers=headers, body=body)
+            return Question(
+                url=f"{base.removesuffix('/v1')}/v1/messages", headers=headers, body=body
+            )
         case "azure":
             path = f"/openai/deployments/{model}/chat/completions?api-version={_AZURE_VERSION}"
             body = {"messages": messages}

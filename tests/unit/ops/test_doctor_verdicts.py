@@ -14,7 +14,8 @@ from libs.common.jetstream.inspection import ConsumerState
 from services.ops.doctor import echo, machine, model, nats, report, rights, settings
 from services.ops.doctor.check import Check, Probe, Round, broken, exit_code, ok, warning
 from services.ops.doctor.rights import Membership
-from services.ops.doctor.situation import Situation
+from services.ops.doctor.situation import MAINTAINER_TOKEN, SERVICES, Situation
+from services.ops.environments import environment
 from services.ops.places import Addresses
 
 TODAY = date(2026, 3, 1)
@@ -134,7 +135,7 @@ def test_the_same_problem_of_two_services_is_said_once():
     ("kind", "url", "header"),
     [
         ("openai", "https://m.test/v1/chat/completions", "Authorization"),
-        ("anthropic", "https://m.test/v1/v1/messages", "x-api-key"),
+        ("anthropic", "https://m.test/v1/messages", "x-api-key"),
         ("azure", "https://m.test/v1/openai/deployments/big/chat/completions?api-version=", "api"),
     ],
 )
@@ -198,6 +199,12 @@ def test_a_simulated_system_brings_its_own_settings():
     assert Situation(given={}, running=running).value("GITLAB_URL") == "http://sim"
     given = {"GITLAB_URL": "https://real"}
     assert Situation(given=given, running=running).value("GITLAB_URL") == "https://real"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_sr_38_the_maintainer_s_token_is_given_to_no_service(service):
+    given = environment(service, {MAINTAINER_TOKEN: "canary"}, {f"{service}_health": "0"})
+    assert "canary" not in repr(given)
 
 
 def test_a_situation_shows_no_secret():
