@@ -31,7 +31,7 @@ from tests.simulators.gitlab import Project, SimulatedGitLab, running_gitlab
 from tests.simulators.model import SimulatedModel, running_model
 
 HOOK_URL = "http://127.0.0.1:9/webhook"
-SECONDS = 1.5
+SECONDS = 2.5
 """Patience of the doctor here; a hanging peer costs a test no more."""
 
 

@@ -12,25 +12,35 @@ from services.ops.doctor.situation import Situation
 from services.ops.terminal import Terminal
 
 PROGRESS_AFTER = 2.0
+START_SECONDS = 30.0
+"""For starting our own services: that waits for this machine, and not for a peer."""
+PROGRAM_SECONDS = 5.0
+"""At least, for other programs on this machine."""
 
 
 def probes(situation: Situation) -> list[Probe]:
     """Everything that is looked at, in the order in which it is told."""
     seconds = situation.seconds
+    local = max(seconds, PROGRAM_SECONDS)
     return [
         Probe(
             settings.NAME,
             partial(settings.look, situation),
             "start a service by hand to see why: python -m services.ingest --check",
-            4 * seconds,
+            START_SECONDS,
         ),
         Probe("gca up", partial(machine.look_at_system, situation), "start it again", seconds),
         Probe(nats.NAME, partial(nats.look, situation), nats.MEND, seconds),
         Probe(gitlab.NAME, partial(gitlab.look, situation), gitlab.MEND, 4 * seconds),
         Probe(model.NAME, partial(model.look, situation), model.MEND, 4 * seconds),
-        Probe("Copilot CLI", partial(machine.look_at_cli, situation), machine.CLI_MEND, seconds),
-        Probe("git", partial(machine.look_at_git, situation), "install git 2.31 or newer", seconds),
-        Probe("wall for coding", partial(machine.look_at_wall, situation), "mend bwrap", seconds),
+        Probe("Copilot CLI", partial(machine.look_at_cli, situation), machine.CLI_MEND, local),
+        Probe("git", partial(machine.look_at_git, situation), "install git 2.31 or newer", local),
+        Probe(
+            "wall for coding",
+            partial(machine.look_at_wall, situation),
+            "see why `bwrap` hangs",
+            local,
+        ),
     ]
 
 
