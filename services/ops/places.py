@@ -6,9 +6,12 @@ import os
 import secrets
 import shutil
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
+
+from libs.common.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -93,6 +96,14 @@ def write_private(file: Path, text: str) -> None:
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as out:
         out.write(text)
+
+
+def preferred_port(settings: Mapping[str, str], name: str, default: int) -> int:
+    """The port that a setting asks for; raises `SettingsError` when it is no port."""
+    text = settings.get(name) or str(default)
+    if not text.isdecimal() or int(text) > 65535:
+        raise SettingsError([f"{name}: must be a number from 0 to 65535"])
+    return int(text)
 
 
 def free_port(preferred: int) -> int:

@@ -24,6 +24,8 @@ from libs.common.jetstream.server import NatsServer, running_nats
 from libs.common.jetstream.topology import topology
 from libs.common.launching.local import LocalLauncher
 from services.ops import demo, environments
+from services.ops.doctor import gitlab
+from services.ops.doctor.situation import Situation
 from services.ops.places import (
     ROOT,
     Addresses,
@@ -32,6 +34,7 @@ from services.ops.places import (
     announced,
     default_root,
     free_port,
+    preferred_port,
     withdraw,
 )
 from services.ops.services import Service, keep_running, wait_ready
@@ -102,6 +105,7 @@ class Machine:
         announce(self.places.root, self._announcement(addresses, simulated))
         self._watch(connection)
         if simulated is None:
+            self._later(self._warn_of_rights())
             self.screen.done(f"webhook url for GitLab: {addresses['webhook_url']}")
             self.screen.done("ready; press Ctrl-C to stop")
             await self.stopping.wait()
@@ -149,8 +153,8 @@ class Machine:
         return simulated
 
     def _addresses(self, nats_url: str, settings: dict[str, str]) -> dict[str, str]:
-        port = free_port(int(settings.get("PORT") or 8000))
-        door = free_port(int(settings.get("TASK_DOOR_PORT") or 8001))
+        port = free_port(preferred_port(settings, "PORT", 8000))
+        door = free_port(preferred_port(settings, "TASK_DOOR_PORT", 8001))
         found = {
             "NATS_URL": nats_url,
             "PORT": str(port),
@@ -206,6 +210,13 @@ class Machine:
             services.append(service)
             await self._background(keep_running(service, self.screen, self.stopping))
         await wait_ready(services, self.screen, self.stopping)
+
+    async def _warn_of_rights(self) -> None:
+        """Say what the tokens could do and should not, or cannot and should (SR-30)."""
+        situation = Situation(given=self.given, running=announced(self.places.root))
+        for check in await gitlab.look(situation):
+            if check.state != "ok":
+                self.screen.trouble(f"{check.name}: {check.meaning} -> {check.mend}")
 
     def _watch(self, connection: Connection) -> None:
         self.stack.push_async_callback(self.screen.pause)

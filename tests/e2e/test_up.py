@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from services.ops.places import ROOT, announced
+from tests.simulators.gitlab import running_gitlab
+from tests.simulators.gitlab.state import MAINTAINER
+from tests.simulators.model import running_model
 
 pytestmark = [
     pytest.mark.e2e,
@@ -153,6 +156,15 @@ async def test_every_missing_setting_is_listed_at_once_and_nothing_is_simulated(
     await nothing_left(tmp_path)
 
 
+async def test_a_port_that_is_no_number_is_named(tmp_path):
+    async with started(tmp_path, "up", GITLAB_URL="https://gitlab.test", PORT="abc") as process:
+        text = await text_of(process)
+
+    assert 2 == process.returncode
+    assert "PORT: must be a number from 0 to 65535" in text
+    assert "Traceback" not in text
+
+
 async def test_a_second_up_on_the_same_folder_is_refused(tmp_path):
     async with started(tmp_path, "up") as first:
         await line_with(first, "press Ctrl-C")
@@ -177,3 +189,33 @@ async def test_nats_that_dies_is_started_again_and_the_services_go_on(tmp_path):
         await text_of(process)
 
     assert 0 == process.returncode
+
+
+async def test_sr_30_with_a_real_gitlab_the_start_warns_of_a_bot_that_could_merge(tmp_path):
+    """GITLAB_URL is set, so nothing is simulated by `gca up` itself."""
+    async with running_gitlab(tmp_path / "gitlab") as gitlab, running_model() as model:
+        project = gitlab.create_project("shop/app", bot_access=MAINTAINER)
+        settings = {
+            "GITLAB_URL": gitlab.url,
+            "GITLAB_READ_TOKEN": gitlab.read_token,
+            "GITLAB_TOKEN": gitlab.write_token,
+            "GITLAB_WEBHOOK_SECRET": "hook-secret",
+            "GITLAB_PROJECTS": project.path_with_namespace,
+            "COPILOT_PROVIDER_TYPE": "openai",
+            "COPILOT_PROVIDER_BASE_URL": model.url,
+            "COPILOT_PROVIDER_API_KEY": model.api_key,
+            "COPILOT_MODEL": "sim-reviewer",
+        }
+        async with started(tmp_path / "state", "up", **settings) as process:
+            line = await line_with(process, "could merge to main")
+            running = announced(tmp_path / "state")
+            assert running is not None
+            gitlab.set_webhook(url=running.webhook_url, secret="hook-secret")
+            gitlab.commit(project, branch="topic", files={"app.py": "eval(input())\n"})
+            await gitlab.open_merge_request(project, source_branch="topic")
+            posted = await line_with(process, " posted ")
+            process.send_signal(signal.SIGINT)
+            await text_of(process)
+
+    assert "Protected branches" in line
+    assert f"{gitlab.url}/shop/app/-/merge_requests/1" in posted
