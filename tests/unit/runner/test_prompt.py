@@ -12,7 +12,7 @@ from services.runner.prompt import Context, context_files, system_message, user_
 from services.runner.scope import Scope, narrow
 from tests.unit.runner.diffs import TWO_HUNKS, added
 
-CONTEXT = Context(clone=Path("/work/repo"), folder=Path("/work/context"), mark="DATA-abc123")
+CONTEXT = Context(clone=Path("/srv/repo"), folder=Path("/srv/context"), mark="DATA-abc123")
 
 
 def spec(**changes) -> TaskRequested:
@@ -117,7 +117,7 @@ def test_the_system_message_holds_the_target_branch_s_words_and_names_skills():
 
     assert "Prices are integers." in message
     assert (
-        "- skill sql: How we write SQL (/work/context/instructions/.github/skills/sql/SKILL.md)"
+        "- skill sql: How we write SQL (/srv/context/instructions/.github/skills/sql/SKILL.md)"
         in (message)
     )
     assert "Long text." not in message
