@@ -34,6 +34,11 @@ ITEMS = (
     "file names with spaces",
     "file names with quotes",
     "file names with unicode",
+    "collector away, slow or refusing",
+    "metrics scraped while everything fails",
+    "doctor with each single thing broken",
+    "terminal 60 columns wide",
+    "no colour, not a terminal",
 )
 REQUIREMENTS = tuple(
     f"SR-{number:02}"
