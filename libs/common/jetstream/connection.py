@@ -166,13 +166,17 @@ class _Callbacks:
         self.connection: Connection | None = None
         self.leaving = False
         self.last_error = "no answer"
+        self._refused = False
         self._where = where
         self._on_closed = on_closed
         self._complained = -_COMPLAIN_EVERY
 
     async def error(self, error: Exception) -> None:
-        self.last_error = cut(str(error)) or type(error).__name__
         refused = isinstance(error, nats.errors.AuthorizationError) or "uthorization" in str(error)
+        # The server hangs up after a refusal, and the hang-up must not hide the reason.
+        if refused or not self._refused:
+            self.last_error = cut(str(error)) or type(error).__name__
+        self._refused = self._refused or refused
         if time.monotonic() - self._complained < _COMPLAIN_EVERY and not _is_news(error):
             return
         self._complained = time.monotonic()
@@ -191,6 +195,7 @@ class _Callbacks:
     async def reconnected(self) -> None:
         _log.info("reconnected to NATS", url=self._where)
         self._complained = -_COMPLAIN_EVERY
+        self._refused = False
         if self.connection is not None:
             self.connection.reconnected()
 
