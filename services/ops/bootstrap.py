@@ -126,7 +126,8 @@ def from_github(_: str, target: Path) -> None:
     """Let the SDK download its runtime, and leave a small script that starts it."""
     python = str(VENV / "bin" / "python")
     with Progress("downloading the Copilot CLI from GitHub's releases"):
-        call([python, "-m", "copilot", "download-runtime"], short=True)
+        # Where GitHub is fenced off without a word, npm must get its turn.
+        call([python, "-m", "copilot", "download-runtime"], short=True, timeout=300)
     code = "from copilot._cli_download import download_cli; print(download_cli())"
     path = output([python, "-c", code]).strip().splitlines()[-1]
     write_executable(target, f'#!/bin/sh\nexec "{path}" "$@"\n'.encode())
@@ -168,11 +169,26 @@ def output(command: list[str]) -> str:
     return done.stdout
 
 
-def call(command: list[str], cwd: str | None = None, *, short: bool = False) -> None:
+def call(
+    command: list[str],
+    cwd: str | None = None,
+    *,
+    short: bool = False,
+    timeout: float | None = None,
+) -> None:
     """Run a command quietly; its last lines are in the error when it fails."""
-    done = subprocess.run(  # noqa: S603  # commands of this file only
-        command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-    )
+    try:
+        done = subprocess.run(  # noqa: S603  # commands of this file only
+            command,
+            cwd=cwd,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=timeout,
+        )
+    except subprocess.TimeoutExpired:
+        raise SetupError(f"`{command[-1]}` was not done after {timeout:.0f} s") from None
     if done.returncode != 0:
         lines = done.stdout.strip().splitlines()[-(1 if short else 12) :]
         name = " ".join(Path(part).name for part in command[:4])
