@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from libs.common.launching.contract import PROXIES
+from libs.common.launching.contract import PROXIES, STEP_SETTINGS
 
 INHERITED = ("PATH", "HOME", "LANG", "TERM", "TMPDIR", "USER", "NO_COLOR", "SSL_CERT_FILE")
 ALL = (
@@ -20,15 +20,7 @@ ALL = (
     "OTEL_EXPORTER_OTLP_ENDPOINT",
 )
 GITLAB = ("GITLAB_URL", "ALLOW_HTTP_GITLAB")
-MODEL = (
-    "GITHUB_TOKEN",
-    "COPILOT_PROVIDER_TYPE",
-    "COPILOT_PROVIDER_BASE_URL",
-    "COPILOT_PROVIDER_API_KEY",
-    "COPILOT_MODEL",
-    "COPILOT_CLI_PATH",
-    "ALLOW_REPOSITORY_MCP_SERVERS",
-)
+MODEL = STEP_SETTINGS["run"]
 OWN: dict[str, tuple[str, ...]] = {
     "ingest": (
         *GITLAB,
