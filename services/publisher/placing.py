@@ -51,15 +51,15 @@ class Place:
         )
 
 
-def positions(item: Named, refs: DiffRefs, *, for_draft: bool) -> list[PositionJson]:
+def positions(item: Named, refs: DiffRefs) -> list[PositionJson]:
     """The positions to try, most exact first; none for a finding about no file of the diff."""
     position = item.finding.position
     if position is None:
         return []
-    tries = [position_json(position, refs, for_draft=for_draft)]
+    tries = [position_json(position, refs)]
     if position.start is not None:
         single = msgspec.structs.replace(position, start=None)
-        tries.append(position_json(single, refs, for_draft=for_draft))
+        tries.append(position_json(single, refs))
     tries.append(file_position_json(position, refs))
     return tries
 
@@ -100,7 +100,7 @@ async def publish_as_drafts(items: Sequence[Named], place: Place) -> bool:
 async def _draft(item: Named, place: Place) -> bool:
     """Create the draft at the first position GitLab can place; False when there is none."""
     gitlab = place.ports.gitlab
-    for position in positions(item, place.diff_refs, for_draft=True):
+    for position in positions(item, place.diff_refs):
         try:
             draft = await gitlab.create_draft_note(*place.key, place.body(item, position), position)
         except Invalid as error:
@@ -120,7 +120,7 @@ async def publish_one_by_one(items: Sequence[Named], place: Place) -> list[Named
 
 
 async def _discussion(item: Named, place: Place) -> bool:
-    for position in positions(item, place.diff_refs, for_draft=False):
+    for position in positions(item, place.diff_refs):
         try:
             await place.ports.gitlab.create_discussion(
                 *place.key, place.body(item, position), position

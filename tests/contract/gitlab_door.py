@@ -95,9 +95,9 @@ NO_LINE = point(None, 99, (99, 99))
 HALF_CONTEXT = point(None, 3, (3, 3))
 
 
-def at(end: Point, refs: DiffRefs, start: Point | None = None, *, draft: bool) -> dict[str, Any]:
+def at(end: Point, refs: DiffRefs, start: Point | None = None) -> dict[str, Any]:
     position = Position(old_path="a.py", new_path="a.py", end=end, start=start)
-    return position_json(position, refs, for_draft=draft)
+    return position_json(position, refs)
 
 
 def on_file(refs: DiffRefs, path: str = "a.py") -> dict[str, Any]:
@@ -190,7 +190,7 @@ class GitLabDoorContract:
 
     @pytest.mark.parametrize("where", [ADDED, REMOVED, CONTEXT, LAST])
     async def test_a_discussion_sits_on_a_line_of_the_diff(self, rig, key, refs, where):
-        position = at(where, refs, draft=False)
+        position = at(where, refs)
         created = await rig.door.create_discussion(*key, "look here", position)
 
         found = [d for d in await rig.door.discussions(*key) if d.id == created.id]
@@ -201,7 +201,7 @@ class GitLabDoorContract:
         assert (note.position.old_line, note.position.new_line) == (where.old_line, where.new_line)
 
     async def test_a_discussion_spans_lines(self, rig, key, refs):
-        position = at(LAST, refs, ADDED, draft=False)
+        position = at(LAST, refs, ADDED)
         created = await rig.door.create_discussion(*key, "these lines", position)
         assert created.notes[0].type == "DiffNote"
 
@@ -216,7 +216,7 @@ class GitLabDoorContract:
     @pytest.mark.parametrize("where", [NO_LINE, HALF_CONTEXT])
     async def test_a_discussion_elsewhere_is_invalid(self, rig, key, refs, where):
         with pytest.raises(Invalid, match="line_code"):
-            await rig.door.create_discussion(*key, "where?", at(where, refs, draft=False))
+            await rig.door.create_discussion(*key, "where?", at(where, refs))
         assert rig.bot_id not in {note.author_id for note in await rig.door.notes(*key)}
 
     async def test_a_discussion_about_another_file_is_invalid(self, rig, key, refs):
@@ -225,8 +225,8 @@ class GitLabDoorContract:
 
     async def test_drafts_are_published_together(self, rig, key, refs):
         positions = [
-            at(ADDED, refs, draft=True),
-            at(LAST, refs, ADDED, draft=True),
+            at(ADDED, refs),
+            at(LAST, refs, ADDED),
             on_file(refs),
         ]
         created = [await rig.door.create_draft_note(*key, "draft", each) for each in positions]
@@ -241,8 +241,8 @@ class GitLabDoorContract:
         assert [d.notes[0].author_id for d in published] == [rig.bot_id] * 3
 
     async def test_a_draft_outside_the_diff_is_taken_and_vanishes_at_publish(self, rig, key, refs):
-        kept = await rig.door.create_draft_note(*key, "kept", at(ADDED, refs, draft=True))
-        lost = await rig.door.create_draft_note(*key, "lost", at(NO_LINE, refs, draft=True))
+        kept = await rig.door.create_draft_note(*key, "kept", at(ADDED, refs))
+        lost = await rig.door.create_draft_note(*key, "lost", at(NO_LINE, refs))
         assert (kept.line_code, lost.line_code) == (ADDED.line_code, None)
 
         await rig.door.publish_drafts(*key)
@@ -252,7 +252,7 @@ class GitLabDoorContract:
         assert ours == ["kept"]
 
     async def test_a_deleted_draft_is_not_published(self, rig, key, refs):
-        draft = await rig.door.create_draft_note(*key, "no", at(ADDED, refs, draft=True))
+        draft = await rig.door.create_draft_note(*key, "no", at(ADDED, refs))
         await rig.door.delete_draft_note(*key, draft.id)
         await rig.door.publish_drafts(*key)
 
@@ -266,4 +266,4 @@ class GitLabDoorContract:
         with pytest.raises(kind):
             await rig.door.draft_notes(*key)
         with pytest.raises(kind):
-            await rig.door.create_draft_note(*key, "draft", at(ADDED, refs, draft=True))
+            await rig.door.create_draft_note(*key, "draft", at(ADDED, refs))

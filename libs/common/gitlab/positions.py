@@ -11,12 +11,7 @@ from typing import Any
 from libs.common.events.tasks import DiffRefs, Point, Position
 
 
-def position_json(
-    position: Position,
-    diff_refs: DiffRefs,
-    *,
-    for_draft: bool,  # noqa: ARG001  # one shape serves both today; callers know which they need
-) -> dict[str, Any]:
+def position_json(position: Position, diff_refs: DiffRefs) -> dict[str, Any]:
     """A text position; the note sits on the last line of a range.
 
     `line_range` carries only line_code and type: drafts refuse more ("must be a valid json

@@ -20,7 +20,6 @@ def at(end, start=None):
     return Position(old_path="old.py", new_path="new.py", end=end, start=start)
 
 
-@pytest.mark.parametrize("for_draft", [True, False])
 @pytest.mark.parametrize(
     ("end", "lines"),
     [
@@ -29,16 +28,15 @@ def at(end, start=None):
         (line(3, 4, "x_3_4"), {"old_line": 3, "new_line": 4}),
     ],
 )
-def test_a_line_has_the_numbers_of_its_sides_and_always_both_paths(end, lines, for_draft):
+def test_a_line_has_the_numbers_of_its_sides_and_always_both_paths(end, lines):
     expected = {**SHAS, **PATHS, "position_type": "text", **lines}
-    assert position_json(at(end), REFS, for_draft=for_draft) == expected
+    assert position_json(at(end), REFS) == expected
 
 
-@pytest.mark.parametrize("for_draft", [True, False])
-def test_a_range_sits_on_its_last_line_and_carries_codes_and_types_only(for_draft):
+def test_a_range_sits_on_its_last_line_and_carries_codes_and_types_only():
     position = at(line(None, 5, "x_4_5"), line(3, 4, "x_3_4"))
 
-    assert position_json(position, REFS, for_draft=for_draft) == {
+    assert position_json(position, REFS) == {
         **SHAS,
         **PATHS,
         "position_type": "text",
