@@ -55,6 +55,22 @@ CHANNELS = (
         "A merge request was closed or merged.",
     ),
     Channel(
+        "noteCommand",
+        subjects.note_command,
+        ("project_id", "iid", "note_id"),
+        ("ingest",),
+        "append",
+        "A person asked for something in a merge request.",
+    ),
+    Channel(
+        "jiraReady",
+        subjects.jira_ready,
+        ("project_key", "number", "change_id"),
+        ("ingest",),
+        "append",
+        "A Jira issue entered the trigger status.",
+    ),
+    Channel(
         "taskRequested",
         subjects.task_requested,
         _TASK,
@@ -69,7 +85,7 @@ CHANNELS = (
         ("ingest", "reviewer"),
         "create once",
         "The one end of a task: what its Job handed in at ingest's task door, or what the "
-        "reviewer's reconciler says of a task without a Job.",
+        "service that asked for it says of a task without a Job.",
     ),
     Channel(
         "taskPublished",
@@ -77,7 +93,7 @@ CHANNELS = (
         _TASK,
         ("publisher",),
         "create once",
-        "What the publisher left in GitLab for a task.",
+        "What the publisher left in GitLab and Jira for a task.",
     ),
 )
 PARAMETERS = {
@@ -85,8 +101,12 @@ PARAMETERS = {
     "iid": "Number of the merge request in its project.",
     "sha16": "The first 16 characters of the head's sha.",
     "state": "`closed` or `merged`.",
-    "scope": "Id of the project in GitLab.",
-    "ref": "Number of the merge request in its project.",
+    "note_id": "Id of the note.",
+    "project_key": "Key of the project in Jira.",
+    "number": "Number of the issue in its project.",
+    "change_id": "Id of the status change, or `created`.",
+    "scope": "Id of the project in GitLab, or key of the project in Jira.",
+    "ref": "Number of the merge request in its project, or of the issue.",
     "task_id": "Id of the task, such as `review-42-7-4f2b9c0d1e3a5b6c-0`.",
 }
 

@@ -156,6 +156,7 @@ def in_words(info: inspect.Type) -> str:
         inspect.BoolType: "true or false",
         inspect.NoneType: "null",
         inspect.DateTimeType: "time, ISO 8601",
+        inspect.BytesType: "bytes, base64",
     }
     return names[type(info)]
 

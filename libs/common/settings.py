@@ -8,6 +8,7 @@ crash reports do not inherit them.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
@@ -28,6 +29,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from libs.common.allowed import Allowed, allowed, is_project
 from libs.common.errors import SettingsError
 
+_USERNAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}")
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _Settings = TypeVar("_Settings", bound="Common")
 
@@ -170,6 +172,10 @@ class ProjectSettings(GitLabSettings):
     gitlab_projects: CommaList = Field(
         default=(), description="Projects served, ids or paths by comma; empty: all that reach us."
     )
+    agent_gitlab_username: str = Field(
+        default="",
+        description="User name that the agent writes under; empty: that of GITLAB_READ_TOKEN.",
+    )
 
     @field_validator("gitlab_projects")
     @classmethod
@@ -180,6 +186,14 @@ class ProjectSettings(GitLabSettings):
                     "project", "{name} is neither an id nor a full path", {"name": repr(project)}
                 )
         return value
+
+    @field_validator("agent_gitlab_username")
+    @classmethod
+    def _is_username(cls, value: str) -> str:
+        name = value.strip().removeprefix("@")
+        if name and not _USERNAME.fullmatch(name):
+            raise PydanticCustomError("username", "must be a user name of GitLab, without spaces")
+        return name
 
     def allowed_projects(self) -> Allowed:
         return allowed(self.gitlab_projects)

@@ -34,6 +34,14 @@ def mr_closed(project_id: int, iid: int, state: str) -> str:
     return build("mr", "closed", project_id, iid, state)
 
 
+def note_command(project_id: int, iid: int, note_id: int) -> str:
+    return build("note", "command", project_id, iid, str(note_id))
+
+
+def jira_ready(project_key: str, number: int, change_id: str) -> str:
+    return build("jira", "ready", project_key, number, change_id)
+
+
 def task_requested(scope: int | str, ref: int | str, task_id: str) -> str:
     return build("task", "requested", scope, ref, task_id)
 

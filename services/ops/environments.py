@@ -25,6 +25,7 @@ OWN: dict[str, tuple[str, ...]] = {
     "ingest": (
         *GITLAB,
         "GITLAB_PROJECTS",
+        "AGENT_GITLAB_USERNAME",
         "HOST",
         "PORT",
         "TASK_DOOR_HOST",
@@ -37,6 +38,7 @@ OWN: dict[str, tuple[str, ...]] = {
         *GITLAB,
         *MODEL,
         "GITLAB_PROJECTS",
+        "AGENT_GITLAB_USERNAME",
         "GITLAB_READ_TOKEN",
         "TASK_DOOR_SECRET",
         "TASK_DOOR_URL",

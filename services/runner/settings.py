@@ -57,6 +57,10 @@ class RunSettings(Common):
         default=False,
         description="Start the MCP servers that a repository's target branch asks for.",
     )
+    allow_unsandboxed_coding: bool = Field(
+        default=False,
+        description="Let coding sessions, which have a shell, run without bubblewrap's wall.",
+    )
     xdg_cache_home: Path | None = Field(
         default=None,
         description="Folder of caches, ~/.cache when not set: the Copilot CLI and what it unpacks.",

@@ -10,8 +10,9 @@ from typing import Self
 import pytest
 
 from libs.common.errors import Permanent, Temporary
+from libs.common.events.tasks import Artifact
 from libs.common.jetstream.apply import apply
-from libs.common.jetstream.artifacts import Artifact, Artifacts, digest_of
+from libs.common.jetstream.artifacts import Artifacts, digest_of
 from libs.common.jetstream.connection import Connection, connected
 from libs.common.jetstream.log import JetStreamLog
 from libs.common.jetstream.packing import ARTIFACT

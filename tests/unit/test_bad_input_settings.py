@@ -58,6 +58,8 @@ WRONG = {
     "COPILOT_PROVIDER_BASE_URL": "canary",
     "COPILOT_CLI_PATH": "/canary/copilot",
     "ALLOW_REPOSITORY_MCP_SERVERS": "canary",
+    "ALLOW_UNSANDBOXED_CODING": "canary",
+    "AGENT_GITLAB_USERNAME": "canary with spaces",
 }
 ANY_TEXT = {
     "NATS_URL",

@@ -17,6 +17,21 @@ Severity = Literal["error", "warning", "info"]
 Side = Literal["new", "old"]
 FailureReason = Literal["clone", "auth", "timeout", "model", "no_result", "launch", "internal"]
 Outcome = Literal["posted", "superseded", "refused", "failed"]
+RefusedCode = Literal[
+    "access",
+    "moved",
+    "protected",
+    "no_branch",
+    "fork",
+    "closed",
+    "internal_note",
+    "restricted_issue",
+    "no_project",
+    "budget",
+]
+"""Why a command starts nothing: role too low; another head than at the note's time; the branch is
+the default or a protected one; it is gone; a fork that takes no commits; not open; text that only
+some may see; the issue's project cannot be read; too much was asked for already."""
 
 
 class DiffRefs(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +47,48 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     timeout: int = 1800
     max_findings: int = 200
+
+
+class Requester(msgspec.Struct, frozen=True, kw_only=True):
+    """The person who asked, as looked up when the task was decided."""
+
+    name: str
+    """User name in GitLab, display name in Jira."""
+    user_id: int = 0
+    """In GitLab; 0 when the person asked in Jira."""
+    account_id: str = ""
+    """In Jira; empty when the person asked in GitLab."""
+    access_level: int = 0
+    """GitLab's number of the role in the project: 20 Reporter, 30 Developer, 40 Maintainer."""
+    rule: str = ""
+    """Which rule let the person do this, in a few words for the audit (SR-44)."""
+
+
+class AskedIn(msgspec.Struct, frozen=True, kw_only=True):
+    """The note that asked; answers go into its thread."""
+
+    note_id: int
+    discussion_id: str
+
+
+class Issue(msgspec.Struct, frozen=True, kw_only=True):
+    """The Jira issue that a task works for."""
+
+    key: str
+    web_url: str = ""
+
+
+class PushTarget(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a commit may go, and nowhere else (SR-35)."""
+
+    project_id: int
+    """The source project: the fork's when the merge request comes from one."""
+    clone_url: str
+    branch: str
+    new_branch: bool = False
+    """The branch is made by the push."""
+    never_to: tuple[str, ...] = ()
+    """Default and protected branches; `*` stands for any letters, as in GitLab."""
 
 
 class TaskRequested(Event, frozen=True, kw_only=True, tag="task.requested.v1"):
@@ -58,6 +115,14 @@ class TaskRequested(Event, frozen=True, kw_only=True, tag="task.requested.v1"):
     expires_at: datetime
     """Past this no launch is tried any more; the task ends as failed."""
     max_launches: int = 3
+    instruction: str = ""
+    """What a person asks for, of kinds `ask` and `coding`; untrusted, and cut to length."""
+    requester: Requester | None = None
+    """None when nobody asked: a review by itself."""
+    asked_in: AskedIn | None = None
+    issue: Issue | None = None
+    push: PushTarget | None = None
+    """None for tasks that change no code."""
 
     @property
     def head_sha(self) -> str:
@@ -155,6 +220,64 @@ class Superseded(Result, frozen=True, kw_only=True, tag="task.result.superseded.
     """Nobody needs this any more: a newer task, or the merge request closed."""
 
     by: str
+    next_task_id: str = ""
+    """The task that does the same work on another head, so that people need no word of this one."""
+
+
+class Artifact(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a large body lies outside of the log; `digest` is `SHA-256=` and base64url."""
+
+    artifact: str
+    size: int
+    digest: str
+
+
+class ChangesProposed(Result, frozen=True, kw_only=True, tag="task.result.changes_proposed.v1"):
+    """The session wrote code. The patch is for `head_sha`, the pinned commit, and for no other."""
+
+    subject: str
+    """First line of the commit message."""
+    summary: str
+    files: tuple[str, ...]
+    """Paths that the session meant to change; only these are in the patch."""
+    left_out: tuple[str, ...] = ()
+    """Paths that were changed besides, and are not in the patch."""
+    patch: bytes = b""
+    """As `git diff --cached --binary --full-index` writes it; empty when it is in `stored`."""
+    stored: Artifact | None = None
+    """A patch too large for an event, put there by the task door."""
+    usage: Usage = Usage()
+    stages: dict[str, float] = msgspec.field(default_factory=dict)
+
+
+class Answered(Result, frozen=True, kw_only=True, tag="task.result.answered.v1"):
+    """A question has its answer, in Markdown."""
+
+    answer: str
+    help: bool = False
+    """The person asked what can be asked; the publisher has the words, `answer` is empty."""
+    usage: Usage = Usage()
+    stages: dict[str, float] = msgspec.field(default_factory=dict)
+
+
+class NothingToDo(Result, frozen=True, kw_only=True, tag="task.result.nothing_to_do.v1"):
+    """The session changed no file; `summary` says why, in its words."""
+
+    summary: str
+    usage: Usage = Usage()
+    stages: dict[str, float] = msgspec.field(default_factory=dict)
+
+
+class Refused(Result, frozen=True, kw_only=True, tag="task.result.refused.v1"):
+    """Nothing is done, and the person is told why in one note; `code` chooses the words."""
+
+    code: RefusedCode
+    needed: str = ""
+    """With `access`: the role that would do, such as Developer."""
+    detail: str = ""
+    """For operators; no secret, no text of people."""
+    quiet: bool = False
+    """No note: the person was told the same not long ago."""
 
 
 class Echoed(Result, frozen=True, kw_only=True, tag="task.result.echoed.v1"):
@@ -166,8 +289,19 @@ class Echoed(Result, frozen=True, kw_only=True, tag="task.result.echoed.v1"):
     """Seconds from there until the spec was fetched."""
 
 
+class Write(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that the publisher wrote outside, for the audit (SR-44)."""
+
+    what: Literal[
+        "note", "discussion", "emoji", "commit", "merge_request", "jira_comment", "jira_transition"
+    ]
+    id: str
+    """As the other side names it: note id, sha, iid, status."""
+    web_url: str = ""
+
+
 class TaskPublished(Event, frozen=True, kw_only=True, tag="task.published.v1"):
-    """What the publisher left in GitLab for a task."""
+    """What the publisher left in GitLab and Jira for a task."""
 
     task_id: str
     outcome: Outcome
@@ -177,8 +311,17 @@ class TaskPublished(Event, frozen=True, kw_only=True, tag="task.published.v1"):
     discussion_ids: tuple[str, ...] = ()
     web_url: str = ""
     detail: str = ""
+    requester: Requester | None = None
+    commit_sha: str = ""
+    """The task's commit, now on `branch`."""
+    branch: str = ""
+    merge_request_iid: int = 0
+    """The merge request that was made for the task; 0 when none was."""
+    writes: tuple[Write, ...] = ()
 
 
-TaskResult = ReviewDone | TaskFailed | Superseded
+TaskResult = (
+    ReviewDone | ChangesProposed | Answered | NothingToDo | Refused | TaskFailed | Superseded
+)
 """Ends that people see something of."""
 TaskEvent = TaskRequested | TaskResult | Echoed | TaskPublished

@@ -7,7 +7,7 @@ and a field that GitLab leaves null keeps its default here.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -37,6 +37,38 @@ class Project(_Record, frozen=True, kw_only=True):
     http_url_to_repo: str = ""
     web_url: str = ""
     default_branch: str = ""
+    ci_config_path: str = ""
+    """Where the CI file is when it is not `.gitlab-ci.yml`."""
+
+
+class Member(_Record, frozen=True, kw_only=True):
+    """A person's standing in a project, inherited roles included (`members/all`)."""
+
+    id: int
+    username: str = ""
+    access_level: int = 0
+    state: str = "active"
+    expires_at: date | None = None
+    """The first day on which the membership does not count any more."""
+
+
+class Branch(_Record, frozen=True, kw_only=True):
+    """A branch and who may write to it; `sha` is its tip."""
+
+    name: str
+    sha: str = ""
+    protected: bool = False
+    default: bool = False
+    developers_can_push: bool = False
+    developers_can_merge: bool = False
+
+
+class Award(_Record, frozen=True, kw_only=True):
+    """An emoji that somebody put on a note."""
+
+    id: int
+    name: str
+    user_id: int = 0
 
 
 class MergeRequest(_Record, frozen=True, kw_only=True):
@@ -56,6 +88,8 @@ class MergeRequest(_Record, frozen=True, kw_only=True):
     sha: str = ""
     diff_refs: DiffRefs | None = None
     source_project_id: int | None = None
+    allow_collaboration: bool = False
+    """The fork takes commits from those who may merge into the target branch."""
     description: str = ""
     author_username: str = ""
     author_id: int = 0
@@ -101,11 +135,13 @@ class Note(_Record, frozen=True, kw_only=True):
     author_id: int = 0
     author_username: str = ""
     system: bool = False
+    internal: bool = False
     resolvable: bool = False
     resolved: bool = False
     type: str | None = None
     position: NotePosition | None = None
     created_at: datetime | None = None
+    updated_at: datetime | None = None
 
 
 class Discussion(_Record, frozen=True, kw_only=True):

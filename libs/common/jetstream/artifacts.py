@@ -16,20 +16,13 @@ from typing import Any
 import msgspec
 
 from libs.common.errors import Permanent
+from libs.common.events.tasks import Artifact
 from libs.common.jetstream import reading
 from libs.common.jetstream.answers import away
 from libs.common.jetstream.connection import Connection
 from libs.common.jetstream.topology import ARTIFACTS
 
 _CHUNK = 900 * 1024
-
-
-class Artifact(msgspec.Struct, frozen=True, kw_only=True):
-    """What an event carries instead of its body; `digest` is `SHA-256=` and base64url."""
-
-    artifact: str
-    size: int
-    digest: str
 
 
 def digest_of(body: bytes) -> str:

@@ -12,7 +12,8 @@ import msgspec
 from libs.common.errors import Permanent
 from libs.common.events import envelope
 from libs.common.events.envelope import NewEvent, Recorded
-from libs.common.jetstream.artifacts import Artifact, Artifacts
+from libs.common.events.tasks import Artifact
+from libs.common.jetstream.artifacts import Artifacts
 from libs.common.jetstream.reading import Stored
 
 INLINE = 512 * 1024

@@ -44,6 +44,7 @@ STEP_SETTINGS: dict[Step, tuple[str, ...]] = {
         "COPILOT_MODEL",
         "COPILOT_CLI_PATH",
         "ALLOW_REPOSITORY_MCP_SERVERS",
+        "ALLOW_UNSANDBOXED_CODING",
     ),
 }
 """Settings, secrets among them, that each step gets and the other does not (SR-16, SR-37)."""

@@ -111,7 +111,7 @@ def test_a_channel_s_address_is_the_subject_that_the_code_builds():
     builders = {
         value
         for name, value in vars(subjects).items()
-        if name.startswith(("mr_", "task_", "note_"))
+        if name.startswith(("mr_", "task_", "note_", "jira_"))
     }
     assert {one.build for one in catalogue.CHANNELS} == builders
 

@@ -1,0 +1,114 @@
+"""Settings of services that launch Jobs: where they run, how long, and the model's settings.
+
+Read by the reviewer and the coder; which step of a Job sees which value is decided by `contract`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from libs.common.events.tasks import Limits
+from libs.common.launching import contract
+from libs.common.settings import ProjectSettings, Secret, Token, Url, reveal
+
+
+class JobSettings(ProjectSettings):
+    """What a service reads that launches Jobs; the model's settings are only handed on to them."""
+
+    gitlab_read_token: Token = Field(
+        description="Token with read_api and read_repository; clones and reads, never writes."
+    )
+    task_door_secret: Secret = Field(
+        description="Secret that task tokens are made with; the same as ingest's."
+    )
+    task_door_url: Url = Field(description="Address of the task door, as Jobs reach it.")
+    task_executor: Literal["local"] = Field(
+        default="local", description="Where Jobs run: child processes of this machine."
+    )
+    task_state_dir: Path = Field(
+        default=Path(".gca/state/tasks"), description="Folder of local Jobs."
+    )
+    clone_dir: Path = Field(default=Path(".gca/state/clones"), description="Folder of clones.")
+    max_concurrent_tasks: int = Field(
+        default=2, ge=1, le=1000, description="Jobs at once, over all services and replicas."
+    )
+    task_timeout: int = Field(
+        default=1800, ge=30, le=86_400, description="Seconds a Job may take, clone and session."
+    )
+
+    copilot_provider_type: Literal["openai", "azure", "anthropic"] | None = Field(
+        default=None, description="Own model provider instead of GitHub's."
+    )
+    copilot_provider_base_url: Url | None = Field(
+        default=None, description="Address of the own model provider.", validate_default=True
+    )
+    copilot_provider_api_key: Token | None = Field(
+        default=None, description="Key of the own model provider."
+    )
+    copilot_model: str = Field(
+        default="", description="Model; GitHub's default when empty.", validate_default=True
+    )
+    github_token: Token | None = Field(
+        default=None,
+        description="Token of a GitHub account with Copilot.",
+        validate_default=True,
+    )
+    copilot_cli_path: Path | None = Field(
+        default=None, description="Copilot CLI; default: the one `make setup` installed."
+    )
+
+    xdg_cache_home: Path | None = Field(
+        default=None,
+        description="Folder of caches, ~/.cache when not set: the Copilot CLI and what it unpacks.",
+    )
+
+    allow_repository_mcp_servers: bool = Field(
+        default=False,
+        description="Start the MCP servers that a repository's target branch asks for; they are "
+        "programs with the rights of the Job's user.",
+    )
+
+    allow_unsandboxed_coding: bool = Field(
+        default=False,
+        description="Let coding sessions, which have a shell, run without bubblewrap's wall.",
+    )
+
+    @field_validator("copilot_provider_base_url", "copilot_model")
+    @classmethod
+    def _goes_with_provider(cls, value: str | None, found: ValidationInfo) -> str | None:
+        if found.data.get("copilot_provider_type") and not value:
+            raise PydanticCustomError("needed", "is needed with COPILOT_PROVIDER_TYPE")
+        return value
+
+    @field_validator("github_token")
+    @classmethod
+    def _some_model(cls, value: SecretStr | None, found: ValidationInfo) -> SecretStr | None:
+        # A provider that is given but wrong is missing here; it has its own line then.
+        if value is None and found.data.get("copilot_provider_type", "wrong") is None:
+            raise PydanticCustomError("model", "set it, or COPILOT_PROVIDER_TYPE for another model")
+        return value
+
+    @field_validator("copilot_cli_path")
+    @classmethod
+    def _cli_is_there(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise PydanticCustomError("no_file", "there is no file {path}", {"path": str(value)})
+        return value
+
+    def limits(self) -> Limits:
+        return Limits(timeout=self.task_timeout)
+
+    def of_steps(self) -> dict[str, str]:
+        """Values for the Jobs by name; which step sees which is decided by the launcher."""
+        names = {name for step in contract.STEP_SETTINGS.values() for name in step}
+        found = {}
+        for name in names | set(contract.BOTH_STEPS):
+            value = getattr(self, name.lower(), None)
+            text = reveal(value) if isinstance(value, SecretStr) else str(value or "")
+            if text:
+                found[name] = text
+        return found
