@@ -10,6 +10,9 @@ from collections.abc import Mapping
 
 from libs.common.launching.contract import PROXIES, STEP_SETTINGS
 
+HEALTH_PORTS = {"ingest": 8081, "reviewer": 8082, "publisher": 8084}
+"""Every service that `gca up` starts, with its own default for HEALTH_PORT."""
+SERVICES = tuple(HEALTH_PORTS)
 INHERITED = ("PATH", "HOME", "LANG", "TERM", "TMPDIR", "USER", "NO_COLOR", "SSL_CERT_FILE")
 ALL = (
     "HEALTH_HOST",

@@ -1,4 +1,4 @@
-"""The whole system as a test sees it: real processes, real NATS, simulated GitLab and model.
+"""The whole system as a test sees it: real processes, real NATS, simulated GitLab, Jira and model.
 
 Services get the environments that `gca up` gives them and are started again when they die.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import json
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -18,23 +19,48 @@ import msgspec
 
 from libs.common import subjects
 from libs.common.events.envelope import Recorded
-from libs.common.events.tasks import TaskPublished, TaskRequested
+from libs.common.events.facts import NoteCommand
+from libs.common.events.tasks import Result, Superseded, TaskPublished, TaskRequested
 from libs.common.jetstream.apply import apply
 from libs.common.jetstream.connection import Connection, connected
 from libs.common.jetstream.log import JetStreamLog
 from libs.common.jetstream.server import running_nats
 from libs.common.jetstream.topology import DURABLES, Durable, topology
 from libs.common.launching.local import LocalLauncher
-from services.ops.environments import environment
+from services.ops.environments import SERVICES, environment
 from services.ops.places import free_port
 from services.ops.services import Service, keep_running, wait_ready
 from services.ops.show import Screen
-from tests.simulators.gitlab import MergeRequest, SimulatedGitLab, running_gitlab
+from tests.simulators.gitlab import MergeRequest, Project, SimulatedGitLab, running_gitlab
+from tests.simulators.gitlab.state import DEVELOPER, Note, User
+from tests.simulators.jira import Issue, SimulatedJira, running_jira
 from tests.simulators.model import SimulatedModel, running_model
 
 WEBHOOK_SECRET = "webhook-secret-canary-4711"
 DOOR_SECRET = "door-secret-canary-0815-long"
-SERVICES = ("ingest", "reviewer", "publisher")
+JIRA_PROJECT = "PROJ"
+TRIGGER_STATUS = "AI Ready"
+
+
+@dataclass
+class Mapped:
+    """The simulated Jira, and the GitLab project that its project `PROJ` leads to."""
+
+    jira: SimulatedJira
+    project: Project
+
+    def issue(self, summary: str, description: str = "", **more: object) -> Issue:
+        """An issue in `To Do`; `move` starts it."""
+        where = self.jira.world.projects[JIRA_PROJECT]
+        return self.jira.create_issue(where, summary, description=description or None, **more)
+
+    def move(self, issue: Issue, status: str = TRIGGER_STATUS) -> str:
+        """Change the issue's status as alice; the id of the change."""
+        return self.jira.move(issue, status)
+
+    def calls(self, method: str, path: str) -> int:
+        """How often Jira was asked so: a method ("" for any) and a regex over the path."""
+        return len(self.jira.log.matching(method, path))
 
 
 @dataclass
@@ -48,6 +74,8 @@ class System:
     services: dict[str, Service]
     launcher: LocalLauncher
     screen: io.StringIO
+    mapped: Mapped | None = None
+    """With `running_system(jira=True)`."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -64,14 +92,92 @@ class System:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid(name), signal.SIGKILL)
 
-    async def history(self, mr: MergeRequest) -> list[Recorded]:
-        return await self.log.history(subjects.history(mr.project.id, mr.iid))
+    @property
+    def tracker(self) -> Mapped:
+        assert self.mapped is not None, "start the system with jira=True"
+        return self.mapped
 
-    async def requested(self, mr: MergeRequest) -> list[TaskRequested]:
+    # --- what people do -------------------------------------------------------------
+
+    def person(self, project: Project, access_level: int = DEVELOPER) -> User:
+        """Somebody new with this role in the project; 0 for a stranger."""
+        name = f"person{len(self.gitlab.world.users)}"
+        if not access_level:
+            return self.gitlab.add_user(name)
+        return self.gitlab.add_user(name, project=project, access_level=access_level)
+
+    async def note(
+        self, mr: MergeRequest, text: str, *, access_level: int = DEVELOPER, by: User | None = None
+    ) -> Note:
+        """A note by `by`, else by somebody new with this role in the merge request's project."""
+        author = by or self.person(mr.project, access_level)
+        written = await self.gitlab.comment(mr, text, as_user=author)
+        assert written is not None, "the note was quick actions only"
+        return written
+
+    # --- what became of it ------------------------------------------------------------
+
+    async def history(self, mr: MergeRequest | Issue) -> list[Recorded]:
+        return await self.log.history(_about(mr))
+
+    async def commands(self, mr: MergeRequest) -> list[NoteCommand]:
+        found = [r.event for r in await self.history(mr)]
+        return [event for event in found if isinstance(event, NoteCommand)]
+
+    async def results(self, mr: MergeRequest | Issue) -> list[Result]:
+        found = [r.event for r in await self.history(mr)]
+        return [event for event in found if isinstance(event, Result)]
+
+    async def answer_to(
+        self, mr: MergeRequest, note: Note, *, seconds: float = 60
+    ) -> TaskPublished:
+        """Wait for what was published for the command in this note, re-pinned ones included."""
+        mark = f"-n{note.id}"
+
+        def belongs(task_id: str) -> bool:
+            return task_id.endswith(mark) or f"{mark}-p" in task_id
+
+        return await self._publication(mr, belongs, f"the answer to note {note.id}", seconds)
+
+    async def answer_to_issue(self, issue: Issue, *, seconds: float = 60) -> TaskPublished:
+        """Wait for what was published for the issue's newest task."""
+        return await self._publication(issue, lambda _: True, f"the end of {issue.key}", seconds)
+
+    async def _publication(
+        self,
+        about: MergeRequest | Issue,
+        belongs: Callable[[str], bool],
+        what: str,
+        seconds: float,
+    ) -> TaskPublished:
+        """The last word; a task that was only put on another head has none."""
+
+        async def found() -> TaskPublished | None:
+            passed_on = {
+                event.task_id for event in await self.results(about) if _has_successor(event)
+            }
+            return next(
+                (
+                    event
+                    for event in await self.published(about)
+                    if belongs(event.task_id) and event.task_id not in passed_on
+                ),
+                None,
+            )
+
+        record = await self.until(found, what, seconds=seconds)
+        assert isinstance(record, TaskPublished)
+        return record
+
+    def calls(self, method: str, path: str) -> int:
+        """How often GitLab was asked so: a method ("" for any) and a regex over the path."""
+        return len(self.gitlab.log.matching(method, path))
+
+    async def requested(self, mr: MergeRequest | Issue) -> list[TaskRequested]:
         found = [r.event for r in await self.history(mr)]
         return [event for event in found if isinstance(event, TaskRequested)]
 
-    async def published(self, mr: MergeRequest) -> list[TaskPublished]:
+    async def published(self, mr: MergeRequest | Issue) -> list[TaskPublished]:
         found = [r.event for r in await self.history(mr)]
         return [event for event in found if isinstance(event, TaskPublished)]
 
@@ -117,8 +223,12 @@ async def running_system(
     mode: str = "sim-reviewer",
     settings: dict[str, str] | None = None,
     services: tuple[str, ...] = SERVICES,
+    jira: bool = False,
 ) -> AsyncIterator[System]:
-    """Start everything and wait until it can work; nothing is left running afterwards."""
+    """Start everything and wait until it can work; nothing is left running afterwards.
+
+    With `jira` there is a simulated Jira too, whose project PROJ leads to a project in GitLab.
+    """
     async with contextlib.AsyncExitStack() as stack:
         nats = await stack.enter_async_context(running_nats(folder / "nats", token="nats-canary"))
         connection = await stack.enter_async_context(
@@ -140,10 +250,33 @@ async def running_system(
             screen=screen,
         )
         own = _own(folder, nats.url)
-        given = _settings(gitlab, model, mode) | (settings or {})
+        given = _settings(gitlab, model, mode)
+        if jira:
+            system.mapped = await stack.enter_async_context(_mapped(gitlab))
+            given |= _jira_settings(system.mapped)
+        given |= settings or {}
         await _start(stack, system, services, given, own)
         gitlab.set_webhook(url=f"http://127.0.0.1:{own['PORT']}/webhook", secret=WEBHOOK_SECRET)
         yield system
+
+
+@contextlib.asynccontextmanager
+async def _mapped(gitlab: SimulatedGitLab) -> AsyncIterator[Mapped]:
+    async with running_jira() as jira:
+        jira.create_project(JIRA_PROJECT)
+        files = {"app.py": "def price(total):\n    return total\n", "README.md": "# Tracked\n"}
+        yield Mapped(jira, gitlab.create_project("tracked/app", files=files))
+
+
+def _about(what: MergeRequest | Issue) -> str:
+    if isinstance(what, Issue):
+        key, _, number = what.key.rpartition("-")
+        return subjects.history(key, number)
+    return subjects.history(what.project.id, what.iid)
+
+
+def _has_successor(event: Result) -> bool:
+    return isinstance(event, Superseded) and bool(event.next_task_id)
 
 
 async def _start(
@@ -210,4 +343,20 @@ def _settings(gitlab: SimulatedGitLab, model: SimulatedModel, mode: str) -> dict
         "COPILOT_PROVIDER_API_KEY": model.api_key,
         "COPILOT_MODEL": mode,
         "LOG_LEVEL": "INFO",
+    }
+
+
+def _jira_settings(mapped: Mapped) -> dict[str, str]:
+    target = {
+        "gitlab_project_id": mapped.project.id,
+        "clone_url": mapped.project.http_url,
+        "target_branch": "main",
+    }
+    return {
+        "JIRA_URL": mapped.jira.url,
+        "JIRA_EMAIL": mapped.jira.email,
+        "JIRA_API_TOKEN": mapped.jira.api_token,
+        "JIRA_PROJECT_MAP": json.dumps({JIRA_PROJECT: target}),
+        "JIRA_TRIGGER_STATUS": TRIGGER_STATUS,
+        "JIRA_POLL_INTERVAL": "1",
     }

@@ -14,7 +14,8 @@ from pathlib import Path
 import aiohttp
 
 from services.ops.doctor.check import Check, broken, ok, warning
-from services.ops.doctor.situation import SERVICES, Situation
+from services.ops.doctor.situation import Situation
+from services.ops.environments import HEALTH_PORTS, SERVICES
 
 OLDEST_GIT = (2, 31)
 """The first that takes its configuration, and so the token, from the environment."""
@@ -22,9 +23,7 @@ CLI_MEND = "run `make setup`, or point COPILOT_CLI_PATH to the CLI of the SDK's 
 PORTS = {
     "PORT": 8000,
     "TASK_DOOR_PORT": 8001,
-    "HEALTH_PORT of ingest": 8081,
-    "HEALTH_PORT of reviewer": 8082,
-    "HEALTH_PORT of publisher": 8084,
+    **{f"HEALTH_PORT of {name}": port for name, port in HEALTH_PORTS.items()},
 }
 
 

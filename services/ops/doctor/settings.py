@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from libs.common.service import CHECK, EXIT_SETTINGS
 from services.ops import environments
 from services.ops.doctor.check import Check, broken, ok
-from services.ops.doctor.situation import SERVICES, Situation
+from services.ops.doctor.situation import Situation
+from services.ops.environments import SERVICES
 from services.ops.places import ROOT
 
 NAME = "settings"

@@ -10,7 +10,6 @@ from services.ops import environments
 from services.ops.doctor.check import PATIENCE_SECONDS
 from services.ops.places import Addresses
 
-SERVICES = ("ingest", "reviewer", "publisher")
 MAINTAINER_TOKEN = "GITLAB_MAINTAINER_TOKEN"  # noqa: S105  # the setting's name
 """Read by the doctor only, and given to no service: webhooks are for Maintainers to see."""
 

@@ -14,8 +14,8 @@ from libs.common.jetstream.inspection import ConsumerState
 from services.ops.doctor import echo, machine, model, nats, report, rights, settings
 from services.ops.doctor.check import Check, Probe, Round, broken, exit_code, ok, warning
 from services.ops.doctor.rights import Membership
-from services.ops.doctor.situation import MAINTAINER_TOKEN, SERVICES, Situation
-from services.ops.environments import environment
+from services.ops.doctor.situation import MAINTAINER_TOKEN, Situation
+from services.ops.environments import SERVICES, environment
 from services.ops.places import Addresses
 
 TODAY = date(2026, 3, 1)
