@@ -1,4 +1,4 @@
-"""GitLab in memory, as the reviewer and the publisher see it through the door.
+"""GitLab in memory, as the reviewer, the coder and the publisher see it through the door.
 
 Held to `tests.contract.gitlab_door` together with the real door, so its rules are GitLab's: bad
 lines are refused in discussions, taken in drafts and lost at publish.
@@ -8,30 +8,35 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from libs.common.diff import line_code, parse_diff
-from libs.common.errors import AgentError
 from libs.common.events.tasks import DiffRefs
-from libs.common.gitlab.errors import Forbidden, GitLabError, Invalid, NotFound, TimedOut
+from libs.common.gitlab.errors import (
+    AlreadyThere,
+    Forbidden,
+    GitLabError,
+    Invalid,
+    NotFound,
+)
 from libs.common.gitlab.models import (
+    Award,
     Commit,
     Discussion,
     DraftNote,
     MergeRequest,
     Note,
     NotePosition,
-    Project,
     User,
     Version,
     read,
 )
+from tests.fakes.gitlab_projects import ALICE, BASE_SHA, BOT, URL, FakeProjects
 
-BOT = User(id=7, username="copilot-agent", bot=True)
-ALICE = User(id=8, username="alice")
-URL = "https://gitlab.test"
+__all__ = ["ALICE", "BASE_SHA", "BOT", "URL", "Draft", "FakeGitLab", "Held"]
 _LINE_CODE = (
     """400 Bad request - Note {:line_code=>["can't be blank", "must be a valid line code"]}"""
 )
@@ -57,35 +62,20 @@ class Held:
     drafts: list[Draft] = field(default_factory=list)
 
 
-class FakeGitLab:
-    """Every call is written to `calls`.
+class FakeGitLab(FakeProjects):
+    """Projects as `FakeProjects` has them, and their merge requests.
 
-    Each error put into `fail_next` is raised by one later call before that call does anything.
-    Each name put into `lose_answers` lets one later call of that name do its work and time out.
+    `awards_on[note_id]` are the emoji on a note. A merge request of the bot's is held like others.
     """
 
     def __init__(self) -> None:
-        self.me = BOT
-        self.projects: dict[int, Project] = {}
+        super().__init__()
         self.merge_requests: dict[tuple[int, int], Held] = {}
-        self.calls: list[str] = []
-        self.fail_next: list[AgentError] = []
-        self.lose_answers: list[str] = []
+        self.awards_on: dict[int, list[Award]] = {}
         self.drafts_status: int | None = None
         self._last_id = 100
 
     # --- what people and tests do ---------------------------------------------------
-
-    def add_project(self, project_id: int = 42, path: str = "group/project") -> Project:
-        project = Project(
-            id=project_id,
-            path_with_namespace=path,
-            http_url_to_repo=f"{URL}/{path}.git",
-            web_url=f"{URL}/{path}",
-            default_branch="main",
-        )
-        self.projects[project_id] = project
-        return project
 
     def add_merge_request(
         self, refs: DiffRefs, *, project_id: int = 42, iid: int = 7, diff: str = "", **fields: Any
@@ -113,37 +103,31 @@ class FakeGitLab:
             [Commit(id=refs.head_sha, title="Change a.py", message="Change a.py\n")],
         )
         self.merge_requests[project_id, iid] = held
+        self._moved(held)
         return held
 
-    def push(self, held: Held, head_sha: str) -> None:
+    def push(self, held: Held, head_sha: str, *, created_at: datetime | None = None) -> None:
+        """A new head of the source branch, by anybody; the version is as old as `created_at`."""
         refs = held.merge_request.diff_refs
         assert refs is not None
         moved = msgspec.structs.replace(refs, head_sha=head_sha)
         self.change(held, sha=head_sha, diff_refs=moved)
-        held.versions.insert(0, self._version(moved))
+        held.versions.insert(0, self._version(moved, created_at))
         held.commits.insert(0, Commit(id=head_sha, title="More", message="More\n"))
+        self._moved(held)
 
     def change(self, held: Held, **fields: Any) -> None:
         held.merge_request = msgspec.structs.replace(held.merge_request, **fields)
 
-    def comment(self, held: Held, body: str, author: User = ALICE) -> Discussion:
-        return self._add_discussion(held, body, None, author, kind=None)
+    def comment(self, held: Held, body: str, author: User = ALICE, **fields: Any) -> Discussion:
+        """A plain comment; `fields` are other fields of its note (`created_at`, `system`)."""
+        return self._add_discussion(held, body, None, author, kind=None, **fields)
 
     def bodies(self, held: Held) -> list[str]:
         """The texts of all notes, in the order of their discussions."""
         return [note.body for discussion in held.discussions for note in discussion.notes]
 
     # --- the port -------------------------------------------------------------------
-
-    async def current_user(self) -> User:
-        self._called("current_user")
-        return self.me
-
-    async def project(self, project_id: int) -> Project:
-        self._called("project")
-        if project_id not in self.projects:
-            raise NotFound("GitLab answered 404: 404 Project Not Found", status=404)
-        return self.projects[project_id]
 
     async def merge_request(self, project_id: int, iid: int) -> MergeRequest:
         return self._held("merge_request", project_id, iid).merge_request
@@ -160,6 +144,84 @@ class FakeGitLab:
 
     async def discussions(self, project_id: int, iid: int) -> list[Discussion]:
         return list(self._held("discussions", project_id, iid).discussions)
+
+    async def discussion(self, project_id: int, iid: int, discussion_id: str) -> Discussion:
+        return _discussion(self._held("discussion", project_id, iid), discussion_id)
+
+    async def reply(self, project_id: int, iid: int, discussion_id: str, body: str) -> Note:
+        held = self._held("reply", project_id, iid)
+        found = _discussion(held, discussion_id)
+        if any(note.system for note in found.notes):
+            said = "Discussion can not be replied to."
+            raise Invalid(f"GitLab answered 400: 400 Bad request - {said}", status=400)
+        _check_body(body)
+        # A reply makes a thread of a plain comment.
+        first = [msgspec.structs.replace(n, type=n.type or "DiscussionNote") for n in found.notes]
+        note = self._note(body, self.me, "DiffNote" if _is_diff(first) else "DiscussionNote")
+        held.discussions[held.discussions.index(found)] = msgspec.structs.replace(
+            found, individual_note=False, notes=(*first, note)
+        )
+        self._answered("reply")
+        return note
+
+    async def awards(self, project_id: int, iid: int, note_id: int) -> list[Award]:
+        return list(self._awards("awards", project_id, iid, note_id))
+
+    async def award(self, project_id: int, iid: int, note_id: int, name: str) -> Award | None:
+        given = self._awards("award", project_id, iid, note_id)
+        if any((each.name, each.user_id) == (name, self.me.id) for each in given):
+            return None
+        created = Award(id=self._next_id(), name=name, user_id=self.me.id)
+        given.append(created)
+        self._answered("award")
+        return created
+
+    async def remove_award(self, project_id: int, iid: int, note_id: int, award_id: int) -> None:
+        try:
+            given = self._awards("remove_award", project_id, iid, note_id)
+        except NotFound:
+            return
+        given[:] = [each for each in given if each.id != award_id]
+        self._answered("remove_award")
+
+    async def merge_requests_from(self, project_id: int, source_branch: str) -> list[MergeRequest]:
+        self._called("merge_requests_from")
+        self._project(project_id)
+        every = [held.merge_request for held in self.merge_requests.values()]
+        found = [
+            each
+            for each in every
+            if (each.project_id, each.source_branch) == (project_id, source_branch)
+        ]
+        return sorted(found, key=lambda each: each.iid, reverse=True)
+
+    async def create_merge_request(
+        self,
+        project_id: int,
+        *,
+        source_branch: str,
+        target_branch: str,
+        title: str,
+        description: str,
+    ) -> MergeRequest:
+        self._called("create_merge_request")
+        self._project(project_id)
+        self._check_new(project_id, source_branch, target_branch)
+        tips = [self.branches[project_id, name].sha for name in (target_branch, source_branch)]
+        held = self.add_merge_request(
+            DiffRefs(base_sha=tips[0], start_sha=tips[0], head_sha=tips[1]),
+            project_id=project_id,
+            iid=max((iid for at, iid in self.merge_requests if at == project_id), default=0) + 1,
+            source_branch=source_branch,
+            target_branch=target_branch,
+            title=title,
+            description=description,
+            draft=title.lower().startswith("draft:"),
+            author_id=self.me.id,
+            author_username=self.me.username,
+        )
+        self._answered("create_merge_request")
+        return held.merge_request
 
     async def create_note(self, project_id: int, iid: int, body: str) -> Note:
         held = self._held("create_note", project_id, iid)
@@ -226,16 +288,6 @@ class FakeGitLab:
 
     # --- inside ---------------------------------------------------------------------
 
-    def _called(self, name: str) -> None:
-        self.calls.append(name)
-        if self.fail_next:
-            raise self.fail_next.pop(0)
-
-    def _answered(self, name: str) -> None:
-        if name in self.lose_answers:
-            self.lose_answers.remove(name)
-            raise TimedOut("GitLab did not answer in time", maybe_done=True)
-
     def _held(self, name: str, project_id: int, iid: int, *, drafts: bool = False) -> Held:
         self._called(name)
         if drafts and self.drafts_status is not None:
@@ -243,6 +295,30 @@ class FakeGitLab:
         if (project_id, iid) not in self.merge_requests:
             raise NotFound("GitLab answered 404: 404 Not found", status=404)
         return self.merge_requests[project_id, iid]
+
+    def _awards(self, name: str, project_id: int, iid: int, note_id: int) -> list[Award]:
+        held = self._held(name, project_id, iid)
+        if note_id not in {note.id for each in held.discussions for note in each.notes}:
+            raise NotFound("GitLab answered 404: 404 Note Not Found", status=404)
+        return self.awards_on.setdefault(note_id, [])
+
+    def _check_new(self, project_id: int, source_branch: str, target_branch: str) -> None:
+        if source_branch == target_branch:
+            raise Invalid("GitLab answered 422: same branch for source and target", status=422)
+        if (project_id, source_branch) not in self.branches:
+            raise Invalid("GitLab answered 400: source branch does not exist", status=400)
+        for (at, iid), held in self.merge_requests.items():
+            known = held.merge_request
+            same = (known.source_branch, known.target_branch) == (source_branch, target_branch)
+            if at == project_id and same and known.state == "opened":
+                said = "Another open merge request already exists for this source branch"
+                raise AlreadyThere(f'GitLab answered 409: ["{said}: !{iid}"]', status=409)
+
+    def _moved(self, held: Held) -> None:
+        """The source branch is where the merge request's head is."""
+        found = held.merge_request
+        if found.source_project_id in self.projects:
+            self.set_branch(found.source_project_id, found.source_branch, found.sha)
 
     def _add_discussion(
         self,
@@ -252,26 +328,32 @@ class FakeGitLab:
         author: User,
         *,
         kind: str | None,
+        **fields: Any,
     ) -> Discussion:
-        note = Note(
+        where = read(NotePosition, position) if position else None
+        note = self._note(body, author, kind, position=where, **fields)
+        created = Discussion(id=f"{note.id:040x}", individual_note=kind is None, notes=(note,))
+        held.discussions.append(created)
+        return created
+
+    def _note(self, body: str, author: User, kind: str | None, **fields: Any) -> Note:
+        return Note(
             id=self._next_id(),
             body=body,
             author_id=author.id,
             author_username=author.username,
             type=kind,
             resolvable=kind is not None,
-            position=read(NotePosition, position) if position else None,
+            **fields,
         )
-        created = Discussion(id=f"{note.id:040x}", individual_note=kind is None, notes=(note,))
-        held.discussions.append(created)
-        return created
 
-    def _version(self, refs: DiffRefs) -> Version:
+    def _version(self, refs: DiffRefs, created_at: datetime | None = None) -> Version:
         return Version(
             id=self._next_id(),
             head_commit_sha=refs.head_sha,
             base_commit_sha=refs.base_sha,
             start_commit_sha=refs.start_sha,
+            created_at=created_at,
         )
 
     def _next_id(self) -> int:
@@ -282,6 +364,17 @@ class FakeGitLab:
 def _unavailable(status: int) -> GitLabError:
     kind = Forbidden if status == 403 else NotFound
     return kind(f"GitLab answered {status}: no draft notes here", status=status)
+
+
+def _discussion(held: Held, discussion_id: str) -> Discussion:
+    for discussion in held.discussions:
+        if discussion.id == discussion_id:
+            return discussion
+    raise NotFound("GitLab answered 404: 404 Discussion Not Found", status=404)
+
+
+def _is_diff(notes: list[Note]) -> bool:
+    return notes[0].type == "DiffNote"
 
 
 def _check_body(body: str) -> None:

@@ -195,11 +195,6 @@ async def test_a_token_without_the_scope_waits_for_an_operator(rig):
             await door.create_note(*rig.key, "hello")
 
 
-async def test_scopes_of_a_token_are_known(rig):
-    async with rig.client(token=rig.gitlab.read_token) as door:
-        assert await door.token_scopes() == {"read_api", "read_repository"}
-
-
 async def test_no_right_to_write_is_forbidden(rig):
     rig.project.archived = True
     with pytest.raises(Forbidden):

@@ -1,6 +1,6 @@
 """How python-gitlab talks HTTP here: one host, no redirects, always time-outs, typed failures.
 
-Used by `client`; each worker thread has its own, as a `requests.Session` is not thread-safe.
+Used by `connection`; each worker thread has its own, as a `requests.Session` is not thread-safe.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ class GuardedBackend(RequestsBackend):
         kwargs["timeout"] = (server.connect_timeout, server.read_timeout)
         with seen(method.upper(), url) as call:
             answer = super().http_request(method, url, *args, allow_redirects=False, **kwargs)
-            call.answered(answer.status_code, answer.content)
+            # A streamed body is for the caller to read, piece by piece.
+            call.answered(answer.status_code, b"" if kwargs.get("stream") else answer.content)
         if 200 <= answer.status_code < 300:
             return answer
         headers = {name.lower(): value for name, value in answer.headers.items()}

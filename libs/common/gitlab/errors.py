@@ -1,7 +1,7 @@
 """What GitLab refuses, and when it is away, as decisions; texts are short and hold no token.
 
-Raised by `client`; handlers let them pass, except where a refusal is an answer (`NotFound`: it is
-gone; `Invalid`: not at this position).
+Raised by `connection`; handlers let them pass, except where a refusal is an answer (`NotFound`: it
+is gone; `Invalid`: not at this position; `AlreadyThere`: made before).
 """
 
 from __future__ import annotations
@@ -43,6 +43,10 @@ class Forbidden(_Refused):
 
 class Conflict(_Refused):
     """It exists already, or changed meanwhile."""
+
+
+class AlreadyThere(Conflict):
+    """What was to be made exists; the reason has GitLab's own words, often with its `!iid`."""
 
 
 class Invalid(_Refused):

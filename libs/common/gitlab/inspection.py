@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
-from urllib.parse import quote
 
 import gitlab
 import msgspec
 import requests
 
 from libs.common.gitlab.backend import StrangeAnswer
-from libs.common.gitlab.client import GitLabClient
+from libs.common.gitlab.connection import quoted
 from libs.common.gitlab.errors import Forbidden, NotFound
-from libs.common.gitlab.models import Project, read
+from libs.common.gitlab.merge_requests import MergeRequests
+from libs.common.gitlab.models import Project
+from libs.common.gitlab.people import People
 
 
 class Greeting(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +83,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
         return str(self.response_status)[:1] in {"2", "3"}
 
 
-class GitLabInspection(GitLabClient):
+class GitLabInspection(People, MergeRequests):
     """A client with the doctor's questions; needs no more than the token it looks at."""
 
     async def greeting(self) -> Greeting:
@@ -93,14 +93,12 @@ class GitLabInspection(GitLabClient):
         return await self._get(AccessToken, "/personal_access_tokens/self")
 
     async def find_project(self, id_or_path: str) -> Project:
-        return await self._get(Project, f"/projects/{quote(id_or_path, safe='')}")
+        return await self._get(Project, f"/projects/{quoted(id_or_path)}")
 
     async def own_projects(self, most: int) -> list[Project]:
         """Some of the projects that the token's user is a member of."""
         path = f"/projects?membership=true&order_by=last_activity_at&per_page={most}"
-        return await self._read(
-            lambda vendor: [read(Project, raw) for raw in _one_page(vendor, path)]
-        )
+        return await self._page(Project, path)
 
     async def access_level(self, project_id: int, user_id: int) -> int:
         """The user's highest level, through groups too; 0 for no member."""
@@ -111,12 +109,12 @@ class GitLabInspection(GitLabClient):
             return 0
 
     async def branch(self, project_id: int, name: str) -> Branch:
-        path = f"/projects/{project_id}/repository/branches/{quote(name, safe='')}"
+        path = f"/projects/{project_id}/repository/branches/{quoted(name)}"
         return await self._get(Branch, path)
 
     async def protection(self, project_id: int, name: str) -> Protection | None:
         """The rule of exactly this name; None when there is none or it is not for us to read."""
-        path = f"/projects/{project_id}/protected_branches/{quote(name, safe='')}"
+        path = f"/projects/{project_id}/protected_branches/{quoted(name)}"
         try:
             return await self._get(Protection, path)
         except (NotFound, Forbidden):
@@ -130,9 +128,7 @@ class GitLabInspection(GitLabClient):
         """The newest one; None without any, or where the server is too old to tell."""
         path = f"/projects/{project_id}/hooks/{hook_id}/events?per_page=1"
         try:
-            found = await self._read(
-                lambda vendor: [read(Delivery, raw) for raw in _one_page(vendor, path)]
-            )
+            found = await self._page(Delivery, path)
         except NotFound:
             return None
         return found[0] if found else None
@@ -154,10 +150,3 @@ def _time(header: str) -> datetime | None:
         return parsedate_to_datetime(header)
     except ValueError:
         return None
-
-
-def _one_page(vendor: gitlab.Gitlab, path: str) -> list[Any]:
-    found = vendor.http_get(path)
-    if not isinstance(found, list):
-        raise StrangeAnswer("not a list")
-    return found

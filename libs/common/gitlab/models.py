@@ -1,7 +1,7 @@
 """What GitLab says, as far as we listen: small frozen structs with GitLab's own names.
 
-Built by `client` from JSON; held by the reviewer and the publisher. Unknown fields are skipped,
-and a field that GitLab leaves null keeps its default here.
+Built by `connection` from JSON; held by the reviewer, the coder and the publisher. Unknown fields
+are skipped, and a field that GitLab leaves null keeps its default here.
 """
 
 from __future__ import annotations
@@ -165,21 +165,30 @@ class DraftNote(_Record, frozen=True, kw_only=True):
     discussion_id: str | None = None
 
 
+_SPELLED_OUT = {
+    "author": {"id": "author_id", "username": "author_username"},
+    "user": {"id": "user_id"},
+    "commit": {"id": "sha"},
+}
+"""Fields of nested objects, by the name that they have in the structs above."""
+
+
 def read(kind: type[T], raw: Any) -> T:
     """`raw` JSON as a struct; raises `msgspec.ValidationError` when it is none."""
     return msgspec.convert(_plain(raw), kind)
 
 
 def _plain(raw: Any) -> Any:
-    """Without nulls, and with a nested author spelled out, at every depth."""
+    """Without nulls, and with what `_SPELLED_OUT` names as fields of its own, at every depth."""
     if isinstance(raw, list):
         return [_plain(item) for item in raw]
     if not isinstance(raw, Mapping):
         return raw
     known = {name: _plain(value) for name, value in raw.items() if value is not None}
-    author = known.get("author")
-    if isinstance(author, dict):
-        known |= {f"author_{name}": author[name] for name in ("id", "username") if name in author}
+    for nested, names in _SPELLED_OUT.items():
+        inner = known.get(nested)
+        if isinstance(inner, dict):
+            known |= {flat: inner[name] for name, flat in names.items() if name in inner}
     refs = known.get("diff_refs")
     if isinstance(refs, dict) and len(refs) < 3:
         del known["diff_refs"]

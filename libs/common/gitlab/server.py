@@ -1,4 +1,4 @@
-"""Which GitLab, with which token: what `client` needs to know. Built in each service's wiring."""
+"""Which GitLab, with which token: for `connection`. Built in each service's wiring."""
 
 from __future__ import annotations
 
