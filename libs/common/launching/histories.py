@@ -12,7 +12,7 @@ from libs.common import subjects
 from libs.common.errors import Permanent
 from libs.common.events.envelope import Recorded
 from libs.common.events.log import EventLog
-from libs.common.events.tasks import Result, Superseded, TaskRequested
+from libs.common.events.tasks import Result, Superseded, TaskPublished, TaskRequested
 from libs.common.launching.plan import EndedTask, OpenTask
 
 Place = tuple[str, str]
@@ -20,6 +20,7 @@ Place = tuple[str, str]
 _CHUNK = 50
 _REQUESTED = "task.requested."
 _RESULT = "task.result."
+_PUBLISHED = "task.published."
 
 
 def open_tasks(records: Iterable[Recorded], kinds: frozenset[str]) -> list[OpenTask]:
@@ -56,11 +57,23 @@ def ended_tasks(records: Iterable[Recorded], kinds: frozenset[str]) -> dict[str,
     }
 
 
-class Histories:
-    """Histories of the merge requests and issues that have open tasks."""
+def unpublished(records: Iterable[Recorded]) -> bool:
+    """Whether a coding task among these may still change its branch."""
+    records = list(records)
+    over = {record.event.task_id for record in records if isinstance(record.event, TaskPublished)}
+    asked = (record.event for record in records if isinstance(record.event, TaskRequested))
+    return any(request.kind == "coding" and request.task_id not in over for request in asked)
 
-    def __init__(self, events: EventLog) -> None:
+
+class Histories:
+    """Histories of the merge requests and issues that have open tasks.
+
+    With `until_published` those of coding tasks too that ended and are not published yet.
+    """
+
+    def __init__(self, events: EventLog, *, until_published: bool = False) -> None:
         self._events = events
+        self._until_published = until_published
         self._known: dict[Place, list[Recorded]] = {}
 
     def by_place(self) -> list[list[Recorded]]:
@@ -68,11 +81,15 @@ class Histories:
         return list(self._known.values())
 
     async def look_everywhere(self) -> None:
-        """Find all open tasks, by the difference of two lists of subject names."""
+        """Find all tasks that are not over, by the differences of lists of subject names."""
         requested = await self._events.subjects(f"{_REQUESTED}>")
         over = await self._events.subjects(f"{_RESULT}>")
         tails = {name.removeprefix(_REQUESTED) for name in requested}
+        coding = {tail for tail in tails if subjects.last_token(tail).startswith("coding-")}
         tails -= {name.removeprefix(_RESULT) for name in over}
+        if self._until_published:
+            done = await self._events.subjects(f"{_PUBLISHED}>")
+            tails |= coding - {name.removeprefix(_PUBLISHED) for name in done}
         self._known = await self._load({_place(_REQUESTED + tail) for tail in tails})
 
     async def look_at(self, woken: Iterable[str]) -> None:
@@ -94,9 +111,11 @@ class Histories:
         return found
 
     def forget_ended(self, kinds: frozenset[str]) -> None:
-        """Keep only histories with a task that is still open."""
+        """Keep only histories with a task that is still open, or not published if that counts."""
         self._known = {
-            place: records for place, records in self._known.items() if open_tasks(records, kinds)
+            place: records
+            for place, records in self._known.items()
+            if open_tasks(records, kinds) or (self._until_published and unpublished(records))
         }
 
     async def _load(self, places: set[Place]) -> dict[Place, list[Recorded]]:

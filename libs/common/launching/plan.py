@@ -59,7 +59,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     """All that a plan depends on, for the kinds of one reconciler.
 
     `ended` covers at least the tasks that still have a Job or a slot. `verdicts` says by task id
-    why it is superseded. `exited_since` and `unknown_since` say by Job name since when.
+    why it is superseded, `on_hold` are the tasks that must not start yet. `exited_since` and
+    `unknown_since` say by Job name since when.
     """
 
     now: datetime
@@ -69,6 +70,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     attempts: Mapping[str, Attempts] = msgspec.field(default_factory=dict)
     verdicts: Mapping[str, str] = msgspec.field(default_factory=dict)
     held: frozenset[str] = frozenset()
+    on_hold: frozenset[str] = frozenset()
     slots: int = 1
     exited_since: Mapping[str, datetime] = msgspec.field(default_factory=dict)
     unknown_since: Mapping[str, datetime] = msgspec.field(default_factory=dict)
@@ -141,7 +143,7 @@ def plan(view: View) -> list[Action]:
             ending += [EndTask(task=task, result=result), *_clear(task.task_id, view)]
         elif _has_job(task, view):
             ending.append(RenewSlot(task_id=task.task_id))
-        elif not view.just_tried(task):
+        elif not view.just_tried(task) and task.task_id not in view.on_hold:
             waiting.append(task)
     for task_id, ended in view.ended.items():
         if not _may_finish(task_id, ended, view):

@@ -32,6 +32,8 @@ from libs.common.subjects import scope_and_ref
 
 Policy = Callable[[list[OpenTask], list[Recorded]], dict[str, str]]
 """Open tasks and the history of one merge request or issue, to task id and why it is superseded."""
+Hold = Callable[[list[OpenTask], list[Recorded]], set[str]]
+"""All open tasks and all histories known, to the ids of those that must not start yet."""
 
 FULL_PASS_SECONDS = 30.0
 SETTLING_SECONDS = 2.0
@@ -57,6 +59,8 @@ class Reconciler:
     source: str
     policy: Policy
     door: DoorAddress
+    hold: Hold | None = None
+    """Who waits for whom; with one, histories of coding tasks stay known until published."""
     every: float = FULL_PASS_SECONDS
     """Seconds between full passes, jittered by a fifth."""
 
@@ -69,7 +73,7 @@ class Reconciler:
     """Seconds of the last pass."""
 
     def __post_init__(self) -> None:
-        self._histories = Histories(self.log)
+        self._histories = Histories(self.log, until_published=self.hold is not None)
         ports = Ports(
             log=self.log,
             launcher=self.launcher,
@@ -166,6 +170,7 @@ class Reconciler:
         places = self._histories.by_place()
         found = [record for records in places for record in records]
         tasks = open_tasks(found, self.kinds)
+        on_hold = self.hold(tasks, found) if self.hold else set()
         attempts = {task.job_name: await self.launches.get(task.job_name) for task in tasks}
         held = await self.slots.held()
         jobs = [job for job in await self.launcher.jobs() if self._is_ours(job)]
@@ -183,6 +188,7 @@ class Reconciler:
             attempts=attempts,
             verdicts=self._verdicts(places),
             held=frozenset(held),
+            on_hold=frozenset(on_hold),
             slots=self.slots.count,
             exited_since=self._exited_since,
             unknown_since=self._unknown_since,

@@ -8,7 +8,7 @@ from libs.common import subjects
 from libs.common.events.envelope import AnyEvent, NewEvent
 from libs.common.events.facts import MrOpened
 from libs.common.events.log import EventLog
-from libs.common.events.tasks import Limits, ReviewDone, TaskKind, TaskRequested
+from libs.common.events.tasks import Limits, ReviewDone, TaskKind, TaskPublished, TaskRequested
 from libs.common.launching.plan import OpenTask
 from libs.common.launching.protocol import Job, Phase, job_name
 from tests.fakes.clock import START
@@ -61,6 +61,12 @@ async def requested(log: EventLog, wanted: TaskRequested) -> None:
 async def ended(log: EventLog, wanted: TaskRequested) -> None:
     subject = subjects.task_result(wanted.scope, wanted.ref, wanted.task_id)
     await _append(log, subject, done(wanted), f"{wanted.task_id}-result")
+
+
+async def published(log: EventLog, wanted: TaskRequested) -> None:
+    event = TaskPublished(task_id=wanted.task_id, outcome="posted")
+    subject = subjects.task_published(wanted.scope, wanted.ref, wanted.task_id)
+    await _append(log, subject, event, f"{wanted.task_id}-published")
 
 
 async def _append(log: EventLog, subject: str, event: AnyEvent, message_id: str) -> None:

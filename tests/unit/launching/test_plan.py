@@ -100,6 +100,20 @@ def test_order_is_by_sequence():
     assert order([second, first]) == [first, second]
 
 
+def test_task_on_hold_does_not_start_and_leaves_its_slot_to_the_next():
+    first, second = task(1, seq=4), task(2, seq=5)
+    held = frozenset({first.task_id})
+    assert plan(view(open=(first, second), on_hold=held)) == [start(second)]
+
+
+def test_task_on_hold_ends_at_its_deadline_and_by_a_verdict_like_any_other():
+    late, closed = task(1, expires_in=-1), task(2, seq=2)
+    held = frozenset({late.task_id, closed.task_id})
+    actions = plan(view(open=(late, closed), on_hold=held, verdicts={closed.task_id: "closed"}))
+    assert [late.task_id, closed.task_id] == [action.task_id for action in actions]
+    assert all(isinstance(action, EndTask) for action in actions)
+
+
 def test_running_job_keeps_its_slot():
     assert plan(view(jobs=(job(TASK),), held=frozenset({TASK.task_id}))) == [
         RenewSlot(task_id=TASK.task_id)

@@ -134,6 +134,27 @@ async def test_policy_sees_each_merge_request_on_its_own_with_its_whole_history(
     assert sorted(seen) == [([request(iid).task_id], ["mr", "task"]) for iid in (1, 2)]
 
 
+async def test_who_waits_for_whom_is_asked_with_histories_of_tasks_not_yet_published(world: World):
+    first, second = request(1, "coding"), request(2, "coding")
+    for wanted in (first, second):
+        await examples.requested(world.log, wanted)
+    await examples.ended(world.log, first)
+
+    def hold(tasks: list[OpenTask], records: list[Recorded]) -> set[str]:
+        published = any(record.subject.startswith("task.published.") for record in records)
+        asked = [r.event.task_id for r in records if r.subject.startswith("task.requested.")]
+        assert published or first.task_id in asked, "the one that ended is forgotten"
+        return set() if published else {task.task_id for task in tasks}
+
+    reconciler = world.reconciler(kinds="coding", hold=hold)
+    for _ in range(2):
+        await reconciler.full_pass()
+        assert world.running() == []
+    await examples.published(world.log, first)
+    await reconciler.woken_pass({subjects.task_published("42", "1", first.task_id)})
+    assert world.running() == [second.task_id]
+
+
 async def test_fact_about_a_merge_request_with_an_open_task_is_readagain(world: World):
     await examples.requested(world.log, REVIEW)
     closed = [False]
