@@ -49,6 +49,8 @@ OWN: dict[str, tuple[str, ...]] = {
         "MAX_CONCURRENT_TASKS",
         "TASK_TIMEOUT",
         "REVIEW_DRAFTS",
+        "MIN_ROLE_READ",
+        "MIN_ROLE_WRITE",
         "CLONE_DIR",
         "TASK_STATE_DIR",
         "XDG_CACHE_HOME",

@@ -50,6 +50,8 @@ WRONG = {
     "LEASE_SECONDS": "0",
     "TASK_TIMEOUT": "1",
     "REVIEW_DRAFTS": "canary",
+    "MIN_ROLE_READ": "canary",
+    "MIN_ROLE_WRITE": "Reporter",
     "COPILOT_PROVIDER_TYPE": "canary",
     "GITLAB_READ_TOKEN": "canary with spaces",
     "GITLAB_TOKEN": "canary with spaces",

@@ -6,14 +6,31 @@ Read by the reviewer and the coder; which step of a Job sees which value is deci
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from libs.common.access import ROLES, Levels
 from libs.common.events.tasks import Limits
+from libs.common.gitlab.server import Server
 from libs.common.launching import contract
 from libs.common.settings import ProjectSettings, Secret, Token, Url, reveal
+
+
+def _role(value: object) -> object:
+    return value.strip().title() if isinstance(value, str) else value
+
+
+ReadRole = Annotated[
+    Literal["Guest", "Planner", "Reporter", "Developer", "Maintainer", "Owner"],
+    BeforeValidator(_role),
+]
+WriteRole = Annotated[Literal["Developer", "Maintainer", "Owner"], BeforeValidator(_role)]
+"""Who may not push may not have us push either (SR-07)."""
+
+
+_LEVELS = {name: level for level, name in ROLES.items()}
 
 
 class JobSettings(ProjectSettings):
@@ -38,6 +55,13 @@ class JobSettings(ProjectSettings):
     )
     task_timeout: int = Field(
         default=1800, ge=30, le=86_400, description="Seconds a Job may take, clone and session."
+    )
+
+    min_role_read: ReadRole = Field(
+        default="Reporter", description="Least role in a project to ask for a review or an answer."
+    )
+    min_role_write: WriteRole = Field(
+        default="Developer", description="Least role in a project to ask for code."
     )
 
     copilot_provider_type: Literal["openai", "azure", "anthropic"] | None = Field(
@@ -98,6 +122,22 @@ class JobSettings(ProjectSettings):
         if value is not None and not value.is_file():
             raise PydanticCustomError("no_file", "there is no file {path}", {"path": str(value)})
         return value
+
+    def levels(self) -> Levels:
+        return Levels(
+            read=_LEVELS[self.min_role_read],
+            write=_LEVELS[self.min_role_write],
+        )
+
+    def gitlab_server(self) -> Server:
+        """The GitLab to read from."""
+        return Server(
+            url=self.gitlab_url,
+            token=reveal(self.gitlab_read_token),
+            token_setting="GITLAB_READ_TOKEN",  # noqa: S106  # the setting's name
+            ca_bundle=str(self.ca_bundle) if self.ca_bundle else None,
+            allow_http=self.allow_http_gitlab,
+        )
 
     def limits(self) -> Limits:
         return Limits(timeout=self.task_timeout)

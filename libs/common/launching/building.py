@@ -1,0 +1,61 @@
+"""Builds the reconciler of a service that launches Jobs; called by the wirings of such services."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import time
+from collections.abc import Iterable
+
+from libs.common.clock import SystemClock
+from libs.common.jetstream.connection import Connection
+from libs.common.jetstream.kv import JetStreamKeyValue
+from libs.common.jetstream.log import JetStreamLog
+from libs.common.jetstream.topology import DEDUP, LOCKS
+from libs.common.launching.effects import DoorAddress
+from libs.common.launching.launches import Launches
+from libs.common.launching.local import LocalLauncher
+from libs.common.launching.local_steps import LocalSettings, local_steps
+from libs.common.launching.protocol import Launch
+from libs.common.launching.reconciler import Policy, Reconciler
+from libs.common.launching.settings import JobSettings
+from libs.common.launching.slots import Slots
+from libs.common.launching.state import Step
+from libs.common.settings import reveal
+
+
+def reconciler(
+    settings: JobSettings,
+    connection: Connection,
+    *,
+    kinds: Iterable[str],
+    source: str,
+    policy: Policy,
+) -> Reconciler:
+    """Keeps a Job for every open task of `kinds`; `source` names the service in its events."""
+    return Reconciler(
+        log=JetStreamLog(connection),
+        launcher=LocalLauncher(
+            settings.task_state_dir.resolve(),
+            steps=functools.partial(_steps, settings),
+            clones=settings.clone_dir.resolve(),
+        ),
+        slots=Slots(JetStreamKeyValue(connection, LOCKS), settings.max_concurrent_tasks),
+        launches=Launches(JetStreamKeyValue(connection, DEDUP)),
+        clock=SystemClock(),
+        kinds=frozenset(kinds),
+        source=source,
+        policy=policy,
+        door=DoorAddress(url=settings.task_door_url, secret=reveal(settings.task_door_secret)),
+    )
+
+
+def _steps(settings: JobSettings, launch: Launch) -> list[Step]:
+    local = LocalSettings(
+        python=sys.executable,
+        clones=settings.clone_dir.resolve(),
+        environment=os.environ,
+        values=settings.of_steps(),
+    )
+    return local_steps(launch, settings=local, started_at=time.time())
