@@ -18,7 +18,7 @@ from libs.common.launching.launches import Launches
 from libs.common.launching.local import LocalLauncher
 from libs.common.launching.local_steps import LocalSettings, local_steps
 from libs.common.launching.protocol import Launch
-from libs.common.launching.reconciler import Policy, Reconciler
+from libs.common.launching.reconciler import Hold, Policy, Reconciler
 from libs.common.launching.settings import JobSettings
 from libs.common.launching.slots import Slots
 from libs.common.launching.state import Step
@@ -32,8 +32,12 @@ def reconciler(
     kinds: Iterable[str],
     source: str,
     policy: Policy,
+    hold: Hold | None = None,
 ) -> Reconciler:
-    """Keeps a Job for every open task of `kinds`; `source` names the service in its events."""
+    """Keeps a Job for every open task of `kinds`; `source` names the service in its events.
+
+    `policy` says which tasks nobody needs any more, `hold` which wait for others.
+    """
     return Reconciler(
         log=JetStreamLog(connection),
         launcher=LocalLauncher(
@@ -47,6 +51,7 @@ def reconciler(
         kinds=frozenset(kinds),
         source=source,
         policy=policy,
+        hold=hold,
         door=DoorAddress(url=settings.task_door_url, secret=reveal(settings.task_door_secret)),
     )
 
