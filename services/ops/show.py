@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import Any, Literal, TextIO
 
 from libs.common.events.envelope import Recorded
 from services.ops.screen import (
@@ -14,8 +15,14 @@ from services.ops.screen import (
     log_text,
     paint,
     printable,
+    speaks_of_lost_nats,
     told,
 )
+
+Heard = Literal["news", "same", "over", "other"]
+RECONNECTED = "reconnected to NATS"
+FORGOTTEN, STRAGGLING = 120.0, 5.0
+"""Seconds: services complain at least so often while NATS is away; they notice within so long."""
 
 _WORD_COLORS = {
     "up": "green",
@@ -29,6 +36,27 @@ _WORD_COLORS = {
 }
 
 
+class Outage:
+    """Tells when NATS is lost and back; each service notices by itself, people hear it once."""
+
+    def __init__(self) -> None:
+        self._lost_at = self._back_at = -FORGOTTEN
+
+    def heard(self, fields: dict[str, Any], now: float) -> Heard:
+        """What a child's line means; `now` counts seconds."""
+        lost = self._lost_at > self._back_at
+        if fields["event"] == RECONNECTED:
+            self._back_at = now
+            return "over" if lost else "same"
+        if not speaks_of_lost_nats(fields):
+            return "other"
+        # The slowest to notice may do so when another has NATS again.
+        known = (lost and now - self._lost_at < FORGOTTEN) or now - self._back_at < STRAGGLING
+        if lost or not known:
+            self._lost_at = now
+        return "same" if known else "news"
+
+
 class Screen:
     """Writes lines `time  word  text`; colours only on a terminal and without NO_COLOR."""
 
@@ -36,14 +64,15 @@ class Screen:
         self._out = out
         self._colored = out.isatty() and "NO_COLOR" not in os.environ
         self._quiet = False
+        self._outage = Outage()
 
     def title(self, name: str, detail: str) -> None:
         self._write(f"{paint(name, 'bold', colored=self._colored)}  {detail}")
 
-    def line(self, word: str, text: str, time: datetime | None = None) -> None:
+    def line(self, word: str, text: str, when: datetime | None = None) -> None:
         if self._quiet and word in {"session", "trouble"}:
             return
-        stamp = paint(clock(time or datetime.now(UTC)), "grey", colored=self._colored)
+        stamp = paint(clock(when or datetime.now(UTC)), "grey", colored=self._colored)
         label = paint(f"{word:<8}", _WORD_COLORS.get(word, "grey"), colored=self._colored)
         self._write(f"{stamp}  {label} {printable(text)}")
 
@@ -66,10 +95,20 @@ class Screen:
         self.line(word, text, record.time)
 
     def child_line(self, name: str, line: str) -> None:
-        """Show a child's log line when it speaks of trouble; the rest is in its file."""
+        """Show a child's log line when it speaks of trouble; the rest is in its file.
+
+        What all services say of NATS is said once.
+        """
         fields = log_fields(line)
-        if fields is not None and is_trouble(fields):
-            self.line("trouble", f"{name}: {log_text(fields)}")
+        if fields is None:
+            return
+        match self._outage.heard(fields, time.monotonic()):
+            case "news":
+                self.trouble("NATS is away; the services wait, and go on when it is back")
+            case "over":
+                self.done("NATS is back, the services go on")
+            case "other" if is_trouble(fields):
+                self.line("trouble", f"{name}: {log_text(fields)}")
 
     async def pause(self) -> None:
         """While stopping, what children say about peers that went first is no news."""

@@ -1,7 +1,7 @@
 """`gca up`: the whole system on this machine, shown as it happens, until Ctrl-C.
 
 Embedded NATS, topology, the services as child processes and, without GITLAB_URL, the simulated
-GitLab and model with a demo merge request. Wired here because this is the wiring of one machine.
+GitLab, Jira and model with a demo. Wired here because this is the wiring of one machine.
 """
 
 from __future__ import annotations
@@ -23,33 +23,20 @@ from libs.common.jetstream.connection import Connection, connected
 from libs.common.jetstream.server import NatsServer, running_nats
 from libs.common.jetstream.topology import topology
 from libs.common.launching.local import LocalLauncher
-from services.ops import demo, environments
-from services.ops.doctor import gitlab
+from services.ops import addresses, environments
+from services.ops.demo.run import INSTRUCTION, Demo
+from services.ops.doctor import gitlab, machine
 from services.ops.doctor.situation import Situation
-from services.ops.places import (
-    ROOT,
-    Addresses,
-    Places,
-    announce,
-    announced,
-    default_root,
-    free_port,
-    preferred_port,
-    withdraw,
-)
+from services.ops.places import ROOT, Places, announce, announced, default_root, withdraw
 from services.ops.services import Service, keep_running, wait_ready
 from services.ops.settings import operators_settings
 from services.ops.show import Screen
 from services.ops.simulated import Simulated, running_simulators
 from services.ops.watching import watch_log, watch_runners
 
-SERVICES = ("ingest", "reviewer", "publisher")
-ANY_HOST = "0.0.0.0"  # noqa: S104  # a GitLab elsewhere must reach the webhook
-DEFAULT_HEALTH = {"ingest": 8081, "reviewer": 8082, "publisher": 8084}
-
 
 async def up(*, demo_only: bool) -> int:
-    """Run until Ctrl-C, or until the demo review is there; the exit code."""
+    """Run until Ctrl-C, or until the demo has shown its flows; the exit code."""
     screen = Screen(sys.stdout)
     # What happens to our own connection is shown by the services, which have the same one.
     telemetry.configure("gca", "ERROR")
@@ -98,24 +85,42 @@ class Machine:
         connection, nats_url = await self._nats()
         simulated = await self._simulators()
         settings = self.given | (simulated.settings if simulated else {})
-        addresses = self._addresses(nats_url, settings)
+        if simulated:
+            settings |= await self._wall(settings)
+        own = addresses.made(self.places, nats_url, settings, real=_real(self.given))
         # Named before the services start, so that whoever stops us mid-way still ends the Jobs.
         self.stack.push_async_callback(self._end_jobs)
-        await self._services(settings, addresses)
-        announce(self.places.root, self._announcement(addresses, simulated))
+        await self._services(settings, own)
+        brought = simulated.settings if simulated else {}
+        announce(self.places.root, addresses.announcement(own, self.given, brought))
         self._watch(connection)
         if simulated is None:
-            self._later(self._warn_of_rights())
-            self.screen.done(f"webhook url for GitLab: {addresses['webhook_url']}")
-            self.screen.done("ready; press Ctrl-C to stop")
-            await self.stopping.wait()
-            return 0
-        code = await self._demonstrate(simulated, connection, addresses, demo_only=demo_only)
-        if not demo_only:
-            self.screen.done("running; press Ctrl-C to stop")
-            await self.stopping.wait()
-            return 0
-        return code
+            self._ready(own)
+        else:
+            opened = await self._open(simulated, own)
+            if demo_only:
+                demo = Demo(connection, simulated, self.screen, self.places, self.stopping)
+                return await demo.run(opened)
+            await self._invite(simulated)
+        await self.stopping.wait()
+        return 0
+
+    def _ready(self, own: dict[str, str]) -> None:
+        self._later(self._warn_of_rights())
+        self.screen.done(f"webhook url for GitLab: {own['webhook_url']}")
+        if not self.given.get("JIRA_URL"):
+            self.screen.done("no Jira: JIRA_URL is not set, so work starts in GitLab only")
+        self.screen.done("ready; press Ctrl-C to stop")
+
+    async def _wall(self, settings: dict[str, str]) -> dict[str, str]:
+        """Without bubblewrap only our own scripted model may code, and the screen says so."""
+        if await machine.wall_works(settings.get("PATH")):
+            return {}
+        self.screen.trouble(
+            "bubblewrap does not work here: the scripted model codes without a wall "
+            "(ALLOW_UNSANDBOXED_CODING=true, for the simulated system only)"
+        )
+        return {"ALLOW_UNSANDBOXED_CODING": "true"}
 
     async def _nats(self) -> tuple[Connection, str]:
         url = self.given.get("NATS_URL", "")
@@ -147,33 +152,12 @@ class Machine:
         if _real(self.given):
             return None
         simulated = await self.stack.enter_async_context(
-            running_simulators(self.places, self.screen.child_line)
+            running_simulators(self.places, self.given, self.screen.child_line)
         )
-        self.screen.done(f"simulated GitLab and model up  {simulated.gitlab_url}")
+        brought = "GitLab, Jira and model" if simulated.jira_url else "GitLab and model"
+        where = f"{simulated.gitlab_url} {simulated.jira_url}".strip()
+        self.screen.done(f"simulated {brought} up  {where}")
         return simulated
-
-    def _addresses(self, nats_url: str, settings: dict[str, str]) -> dict[str, str]:
-        port = free_port(preferred_port(settings, "PORT", 8000))
-        door = free_port(preferred_port(settings, "TASK_DOOR_PORT", 8001))
-        found = {
-            "NATS_URL": nats_url,
-            "PORT": str(port),
-            "HOST": settings.get("HOST")
-            or ("0.0.0.0" if _real(settings) and _real(self.given) else "127.0.0.1"),  # noqa: S104  # GitLab must reach the webhook
-            "TASK_DOOR_PORT": str(door),
-            "TASK_DOOR_HOST": "127.0.0.1",
-            "TASK_DOOR_URL": f"http://127.0.0.1:{door}",
-            "TASK_DOOR_SECRET": self.places.secret("task-door"),
-            "TASK_STATE_DIR": str(self.places.tasks),
-            "CLONE_DIR": str(self.places.clones),
-            "GITLAB_READ_TOKEN": environments.read_token(settings),
-            "webhook_url": f"http://127.0.0.1:{port}/webhook",
-        }
-        if not _real(self.given):
-            found["GITLAB_WEBHOOK_SECRET"] = self.places.secret("webhook")
-        for name, health in DEFAULT_HEALTH.items():
-            found[f"{name}_health"] = str(free_port(health))
-        return found
 
     async def _end_jobs(self) -> None:
         """Jobs outlive a killed service by design, but not the end of `gca up`."""
@@ -181,31 +165,18 @@ class Machine:
         for job in await launcher.jobs():
             await launcher.cancel(job.job_name)
 
-    def _announcement(self, addresses: dict[str, str], simulated: Simulated | None) -> Addresses:
-        secret = addresses.get("GITLAB_WEBHOOK_SECRET") or self.given.get(
-            "GITLAB_WEBHOOK_SECRET", ""
-        )
-        return Addresses(
-            pid=os.getpid(),
-            nats_url=addresses["NATS_URL"],
-            webhook_url=addresses["webhook_url"],
-            webhook_secret=secret.split(",")[0],
-            settings=simulated.settings if simulated else {},
-            health={name: f"http://127.0.0.1:{addresses[f'{name}_health']}" for name in SERVICES},
-        )
-
-    async def _services(self, settings: dict[str, str], addresses: dict[str, str]) -> None:
+    async def _services(self, settings: dict[str, str], own: dict[str, str]) -> None:
         if settings.get("GITLAB_TOKEN") and not settings.get("GITLAB_READ_TOKEN"):
             self.screen.trouble(
                 "GITLAB_READ_TOKEN is not set; reviews read with GITLAB_TOKEN, which can write"
             )
         services = []
-        for name in SERVICES:
+        for name in environments.SERVICES:
             service = Service(
                 name=name,
-                environment=environments.environment(name, settings, addresses),
+                environment=environments.environment(name, settings, own),
                 log=self.places.logs / f"{name}.log",
-                health_url=f"http://127.0.0.1:{addresses[f'{name}_health']}",
+                health_url=addresses.health_url(own, name),
             )
             services.append(service)
             await self._background(keep_running(service, self.screen, self.stopping))
@@ -246,22 +217,21 @@ class Machine:
 
         self.stack.push_async_callback(cancel)
 
-    async def _demonstrate(
-        self,
-        simulated: Simulated,
-        connection: Connection,
-        addresses: dict[str, str],
-        *,
-        demo_only: bool,
-    ) -> int:
-        await simulated.call(
-            "webhook",
-            {"url": addresses["webhook_url"], "secret": addresses["GITLAB_WEBHOOK_SECRET"]},
-        )
-        opened = await simulated.call("demo/open", {})
+    async def _open(self, simulated: Simulated, own: dict[str, str]) -> dict[str, Any]:
+        """Open the demo merge request, whose webhook finds us."""
+        hook = {"url": own["webhook_url"], "secret": own["GITLAB_WEBHOOK_SECRET"]}
+        await simulated.gitlab("webhook", hook)
+        opened = await simulated.gitlab("demo/open", {})
         self.screen.done(f"demo merge request opened  {opened['web_url']}")
-        if not demo_only:
-            return 0
-        return await demo.await_review(
-            connection, simulated, opened, screen=self.screen, stopping=self.stopping
-        )
+        return opened
+
+    async def _invite(self, simulated: Simulated) -> None:
+        """Say what a person can do now to see the other flows."""
+        self.screen.done(f"write `/copilot {INSTRUCTION}` in its comment box to get a commit")
+        if simulated.jira_url:
+            issue = await simulated.issue()
+            status = simulated.settings["JIRA_TRIGGER_STATUS"]
+            self.screen.done(
+                f"move the demo issue to {status} to get a Draft merge request  {issue['web_url']}"
+            )
+        self.screen.done("running; press Ctrl-C to stop")

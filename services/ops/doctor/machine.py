@@ -79,11 +79,21 @@ def pinned_cli() -> str:
     return ""
 
 
+WALL = (
+    *("--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp"),  # noqa: S108  # in the wall
+    *("--unshare-all", "--share-net", "--new-session", "--die-with-parent", "true"),
+)
+"""What a coding session's wall is made of, around a program that does nothing."""
+
+
+async def wall_works(path: str | None) -> bool:
+    """Whether bubblewrap can build a wall here: tried, for a container may forbid it."""
+    code, _ = await _run("bwrap", *WALL, path=path)
+    return code == 0
+
+
 async def look_at_wall(situation: Situation) -> list[Check]:
-    search = situation.given.get("PATH")
-    code, said = await _run(
-        "bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--unshare-all", "true", path=search
-    )
+    code, said = await _run("bwrap", *WALL, path=situation.given.get("PATH"))
     allowed = situation.value("ALLOW_UNSANDBOXED_CODING").lower() in {"true", "1", "yes"}
     return [wall(code, said, allowed=allowed)]
 

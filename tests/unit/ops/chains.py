@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
 from libs.common import subjects
 from libs.common.events.envelope import AnyEvent, Recorded
-from libs.common.events.facts import MrClosed, MrOpened
+from libs.common.events.facts import JiraReady, MrClosed, MrOpened, NoteCommand
 from libs.common.events.tasks import (
+    AskedIn,
     DiffRefs,
     Finding,
+    PushTarget,
+    Requester,
     Result,
     ReviewDone,
     TaskPublished,
@@ -21,6 +26,9 @@ from libs.common.gitlab.models import MergeRequest
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 A, B, BASE = "a" * 40, "b" * 40, "c" * 40
 TASK = f"review-42-7-{A[:16]}-0"
+NOTE = 555
+CODING = f"coding-42-7-n{NOTE}"
+ISSUE_TASK = "coding-PROJ-12-7"
 URL = "https://gitlab.test/group/app/-/merge_requests/7#note_9"
 
 
@@ -60,8 +68,34 @@ def done(**fields: object) -> ReviewDone:
 
 
 def published(outcome: str = "posted", **fields: object) -> TaskPublished:
-    given = {"head_sha": A, "target_branch": "main", "web_url": URL}
-    return TaskPublished(task_id=TASK, outcome=outcome, **(given | fields))
+    given = {"task_id": TASK, "head_sha": A, "target_branch": "main", "web_url": URL}
+    return TaskPublished(outcome=outcome, **(given | fields))
+
+
+def asked(text: str = "/copilot add a test", **fields: object) -> NoteCommand:
+    """A command of alice's in note `NOTE`."""
+    given = {
+        "project_id": 42,
+        "iid": 7,
+        "note_id": NOTE,
+        "author_id": 5,
+        "author_username": "alice",
+        "created_at": NOW,
+        "text": text,
+    }
+    return NoteCommand(**(given | fields))
+
+
+def coding(sha: str = A, task_id: str = CODING, **fields: object) -> TaskRequested:
+    """The task of that command."""
+    given = {
+        "kind": "coding",
+        "instruction": "add a test",
+        "requester": Requester(name="alice", user_id=5, access_level=30),
+        "asked_in": AskedIn(note_id=NOTE, discussion_id="d1"),
+        "push": PushTarget(project_id=42, clone_url="https://gitlab.test/a.git", branch="topic"),
+    }
+    return msgspec.structs.replace(requested(sha, task_id), **(given | fields))
 
 
 def live(**changes: object) -> MergeRequest:
@@ -99,6 +133,10 @@ def _subject(event: AnyEvent) -> str:
             return subjects.mr_opened(42, 7, sha)
         case MrClosed(state=state):
             return subjects.mr_closed(42, 7, state)
+        case NoteCommand(note_id=note_id):
+            return subjects.note_command(42, 7, note_id)
+        case JiraReady(change_id=change_id):
+            return subjects.jira_ready("PROJ", 12, change_id)
         case TaskRequested(task_id=task_id):
             return subjects.task_requested(42, 7, task_id)
         case TaskPublished(task_id=task_id):
