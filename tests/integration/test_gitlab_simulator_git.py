@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import os
 
 import pytest
 
+from tests.integration.gitlab_git import Git
 from tests.simulators.gitlab import Executable, Symlink
 from tests.simulators.gitlab.wire import opened_merge_request
 
@@ -20,62 +20,13 @@ async def scene(tmp_path):
         yield scene
 
 
-class Git:
-    """The real git with a token in the environment and nobody's configuration."""
-
-    def __init__(self, folder, token):
-        basic = base64.b64encode(f"anyone:{token}".encode()).decode()
-        self.folder = folder
-        self.environment = {
-            "PATH": os.environ["PATH"],
-            "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_CONFIG_GLOBAL": os.devnull,
-            "GIT_TERMINAL_PROMPT": "0",
-            "GIT_AUTHOR_NAME": "Dev",
-            "GIT_AUTHOR_EMAIL": "dev@example.com",
-            "GIT_COMMITTER_NAME": "Dev",
-            "GIT_COMMITTER_EMAIL": "dev@example.com",
-        }
-        if token:
-            self.environment |= {
-                "GIT_CONFIG_COUNT": "1",
-                "GIT_CONFIG_KEY_0": "http.extraHeader",
-                "GIT_CONFIG_VALUE_0": f"Authorization: Basic {basic}",
-            }
-
-    async def run(self, *arguments):
-        self.folder.mkdir(exist_ok=True)
-        process = await asyncio.create_subprocess_exec(
-            "git",
-            *arguments,
-            cwd=self.folder,
-            env=self.environment,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        output, _ = await process.communicate()
-        return process.returncode, output.decode()
-
-    async def ok(self, *arguments):
-        code, output = await self.run(*arguments)
-        assert code == 0, output
-        return output.strip()
-
-
 @pytest.fixture
 def writer(scene, tmp_path):
     return Git(tmp_path / "work", scene.gitlab.write_token)
 
 
 async def clone(scene, git, *options):
-    await git.ok("clone", "--quiet", *options, scene.project.http_url, ".")
-
-
-async def commit_file(git, name, content="x\n"):
-    (git.folder / name).write_text(content)
-    await git.ok("add", name)
-    await git.ok("commit", "--quiet", "-m", f"Add {name}")
-    return await git.ok("rev-parse", "HEAD")
+    await git.clone(scene.project.http_url, *options)
 
 
 async def test_a_read_token_clones_by_any_username(scene, tmp_path):
@@ -122,7 +73,7 @@ async def test_a_hidden_project_is_not_found(scene, tmp_path):
 async def test_a_read_token_may_not_push(scene, tmp_path):
     git = Git(tmp_path / "work", scene.gitlab.read_token)
     await clone(scene, git, "--branch", "feature")
-    await commit_file(git, "x.py")
+    await git.commit_file("x.py")
     code, output = await git.run("push", "origin", "feature")
     assert code != 0
     assert "403" in output
@@ -131,7 +82,7 @@ async def test_a_read_token_may_not_push(scene, tmp_path):
 async def test_a_push_moves_the_merge_request_and_fires_its_hook(scene, writer):
     before = scene.merge_request.head_sha
     await clone(scene, writer, "--branch", "feature")
-    sha = await commit_file(writer, "x.py")
+    sha = await writer.commit_file("x.py")
     await writer.ok("push", "--quiet", "origin", "feature")
     assert (await scene.bot.get(scene.api)).body["sha"] == sha
     await scene.gitlab.settle()
@@ -153,7 +104,7 @@ async def test_behaviour_17_a_push_of_more_than_three_refs_sends_no_push_hook(sc
 
 async def test_behaviour_49_a_push_that_is_not_fast_forward_is_rejected(scene, writer):
     await clone(scene, writer, "--branch", "feature")
-    await commit_file(writer, "x.py")
+    await writer.commit_file("x.py")
     theirs = await scene.gitlab.push(scene.project, branch="feature", files={"y.py": "y\n"})
     code, output = await writer.run("push", "origin", "feature")
     assert code != 0
@@ -164,15 +115,16 @@ async def test_behaviour_49_a_push_that_is_not_fast_forward_is_rejected(scene, w
 async def test_a_large_push_and_a_gzipped_fetch_pass_through(scene, writer):
     await clone(scene, writer, "--branch", "feature")
     content = base64.b64encode(os.urandom(3_000_000)).decode()
-    sha = await commit_file(writer, "large.txt", content)
+    sha = await writer.commit_file("large.txt", content)
     await writer.ok("push", "--quiet", "origin", "feature")
     assert scene.merge_request.head_sha == sha
     await writer.ok("fetch", "--quiet", "origin", "main")
 
 
-async def test_merging_by_push_marks_the_merge_request_merged(scene, writer):
-    await clone(scene, writer, "--branch", "feature")
-    await writer.ok("push", "--quiet", "origin", "feature:main")
+async def test_merging_by_push_marks_the_merge_request_merged(scene, tmp_path):
+    maintainer = Git(tmp_path / "work", scene.gitlab.human_token)
+    await clone(scene, maintainer, "--branch", "feature")
+    await maintainer.ok("push", "--quiet", "origin", "feature:main")
     assert scene.merge_request.state == "merged"
 
 

@@ -6,7 +6,7 @@ from .repository import Executable, Submodule, Symlink
 from .request_log import LoggedRequest
 from .settings import ServerSettings
 from .simulator import SimulatedGitLab, running_gitlab
-from .state import Discussion, DraftNote, MergeRequest, Note, Project, User
+from .state import Discussion, DraftNote, MergeRequest, Note, Pipeline, Project, User
 from .webhooks import Delivery
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "LoggedRequest",
     "MergeRequest",
     "Note",
+    "Pipeline",
     "Project",
     "ServerSettings",
     "SimulatedGitLab",

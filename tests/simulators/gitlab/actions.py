@@ -37,6 +37,7 @@ class Actions(Server):
         draft: bool = False,
         author: User | None = None,
         source_project: Project | None = None,
+        allow_collaboration: bool = False,
     ) -> MergeRequest:
         return life.open_merge_request(
             self.world,
@@ -47,6 +48,7 @@ class Actions(Server):
             target_branch=target_branch or project.default_branch,
             title=f"Draft: {title}" if draft else title,
             description=description,
+            allow_collaboration=allow_collaboration,
         )
 
     async def close(self, merge_request: MergeRequest) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from . import auth, params
-from .errors import ApiError, invalid, not_found
+from .errors import ApiError, forbidden, invalid, not_found
 from .state import DEVELOPER, GUEST, REPORTER
 
 if TYPE_CHECKING:
@@ -59,6 +59,13 @@ class Call:
         if found is None or not found.visible_to(self.user):
             raise not_found("Project")
         return found
+
+    def code(self) -> Project:
+        """Return the project when its code may be read."""
+        project = self.project()
+        if project.visibility != "public" and project.access_level(self.user) < REPORTER:
+            raise forbidden()
+        return project
 
     def merge_request(self) -> MergeRequest:
         project = self.project()

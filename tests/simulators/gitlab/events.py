@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from . import hook_bodies
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .state import Award, MergeRequest, Note, Project, User
     from .world import World
 
@@ -38,13 +40,18 @@ def note_event(world: World, merge_request: MergeRequest, note: Note, action: st
 
 
 def push_events(
-    world: World, project: Project, user: User, changed: dict[str, tuple[str, str]]
+    world: World,
+    project: Project,
+    user: User,
+    changed: dict[str, tuple[str, str]],
+    options: Sequence[str] = (),
 ) -> None:
     """Fire for each ref, unless so many changed that GitLab stays silent."""
     if len(changed) > world.settings.push_event_hooks_limit:
         return
     for ref, (before, after) in changed.items():
         body = hook_bodies.push_body(project, user, ref, before, after)
+        body["push_options"] = hook_bodies.push_options(options)
         world.webhooks.fire(project, body["object_kind"], body)
 
 

@@ -11,6 +11,7 @@ from .repository import ZERO_SHA
 from .state import STATE_IDS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from .positions import Position
@@ -246,6 +247,16 @@ def position_block(position: Position | None) -> dict[str, Any] | None:
         "new_line": position.new_line,
         "line_range": position.line_range,
     }
+
+
+def push_options(options: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Group options by their first part: `ci.skip` is {"ci": {"skip": true}}."""
+    grouped: dict[str, dict[str, Any]] = {}
+    for option in options:
+        name, _, value = option.partition("=")
+        group, _, key = name.partition(".")
+        grouped.setdefault(group, {})[key] = value or True
+    return grouped
 
 
 def push_body(project: Project, user: User, ref: str, before: str, after: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from . import events, hook_bodies
+from .pipelines import start_for_merge_request
 from .positions import Refreshed, trace
 from .repository import EMPTY_TREE, ZERO_SHA
 from .state import (
@@ -23,6 +24,8 @@ from .state import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from .state import Project, User
     from .world import World
 
@@ -37,6 +40,8 @@ def open_merge_request(  # the fields of the form
     target_branch: str,
     title: str,
     description: str = "",
+    allow_collaboration: bool = False,
+    labels: Iterable[str] = (),
 ) -> MergeRequest:
     """Store it, give it its first version, and fire `open` when GitLab would."""
     now = world.clock.now()
@@ -53,10 +58,14 @@ def open_merge_request(  # the fields of the form
         author=author,
         created_at=now,
         updated_at=now,
+        labels=list(labels),
+        # GitLab keeps the flag of forks only.
+        allow_collaboration=allow_collaboration and source_project is not project,
     )
     project.merge_requests[iid] = merge_request
     visible = now + timedelta(seconds=world.settings.prepare_delay)
     add_version(world, merge_request, visible_at=visible)
+    start_for_merge_request(world, merge_request, author)
     if world.settings.hook_before_diff:
         events.merge_request_event(world, merge_request, author, "open", _opened(merge_request))
         _prepare_later(world, merge_request, author, fire=False)
@@ -118,9 +127,15 @@ def add_version(world: World, merge_request: MergeRequest, *, visible_at: Any = 
 
 
 def branch_moved(world: World, project: Project, user: User, branch: str, after: str) -> None:
-    """Refresh the open merge requests of a branch, as RefreshService does after a push."""
+    """Refresh the open merge requests of a branch, as RefreshService does after a push.
+
+    A deleted source branch closes them.
+    """
     for merge_request in _open_from(world, project, branch):
-        if after not in {ZERO_SHA, merge_request.head_sha}:
+        if after == ZERO_SHA:
+            system_note(world, merge_request, user, f"deleted the `{branch}` branch")
+            change_state(world, merge_request, user, "closed")
+        elif after != merge_request.head_sha:
             refresh(world, merge_request, user)
     if after != ZERO_SHA:
         _mark_merged(world, project, user, branch, after)
@@ -159,6 +174,7 @@ def refresh(world: World, merge_request: MergeRequest, user: User) -> None:
     system_note(world, merge_request, user, f"{words}\n\n* {merge_request.head_sha[:8]}")
     changes = {"updated_at": _times(world, previous, merge_request.updated_at)}
     events.merge_request_event(world, merge_request, user, "update", changes, oldrev=old.head_sha)
+    start_for_merge_request(world, merge_request, user)
 
 
 def follow_positions(merge_request: MergeRequest, old: DiffVersion, new: DiffVersion) -> None:

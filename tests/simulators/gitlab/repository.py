@@ -31,6 +31,23 @@ _SETTINGS = {
 }
 
 
+# Runs before any ref moves. The server has looked at the refs already and says no by SIM_REFUSAL;
+# whether a push is forced shows only here, where its objects are.
+_PRE_RECEIVE = """#!/bin/sh
+while read -r old new ref; do
+    case " $SIM_NO_FORCE " in *" $ref "*) ;; *) continue ;; esac
+    if ! git merge-base --is-ancestor "$old" "$new"; then
+        echo "GitLab: $SIM_FORCED" >&2
+        exit 1
+    fi
+done
+if [ -n "$SIM_REFUSAL" ]; then
+    echo "GitLab: $SIM_REFUSAL" >&2
+    exit 1
+fi
+"""
+
+
 class GitFailedError(Exception):
     """git ended with an error; the message is its stderr."""
 
@@ -102,6 +119,10 @@ class Repository:
         with (self.path / "config").open("a") as config:
             for section, entries in lines.items():
                 config.write(f"[{section}]\n" + "".join(entries))
+        hook = self.path / "hooks" / "pre-receive"
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text(_PRE_RECEIVE)
+        hook.chmod(0o755)
 
     def git(self, *arguments: str, stdin: bytes | None = None) -> bytes:
         done = subprocess.run(

@@ -22,6 +22,9 @@ class ServerSettings:
     drafts_status: int | None = None  # 403 or 404: the draft notes API is not for us
     read_only: bool = False  # a Geo secondary or maintenance: writes are refused
 
+    # A project whose CI file runs on merge requests; ci.skip does not hold those pipelines back.
+    merge_request_pipelines: bool = False
+
     webhook_timeout: float = 10.0
     webhook_body_limit: int = 25 * 1024 * 1024
     auto_disable_hooks: bool = False  # off by default on self-managed servers

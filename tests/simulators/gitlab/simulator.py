@@ -11,19 +11,19 @@ import contextlib
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from . import control, events
-from . import merge_requests as life
+from . import control, pushes
 from .actions import Actions
 from .repository import ZERO_SHA, Content, Repository
-from .state import DEVELOPER, MAINTAINER, Hook, Member, Project, Protection, Token
+from .state import DEVELOPER, MAINTAINER, OWNER, Hook, Member, Project, Protection, Token
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+    from datetime import date
     from pathlib import Path
 
     from aiohttp import web
 
-    from .state import User
+    from .state import Pipeline, User
     from .webhooks import Delivery
 
 READ_SCOPES = {"read_api", "read_repository"}
@@ -79,9 +79,27 @@ class SimulatedGitLab(Actions):
         return user
 
     def add_member(
-        self, project: Project, user: User, access_level: int, *, inherited: bool = False
+        self,
+        project: Project,
+        user: User,
+        access_level: int,
+        *,
+        inherited: bool = False,
+        expires_at: date | None = None,
     ) -> None:
-        project.members[user.id] = Member(access_level, inherited)
+        """Make `user` a member, of the project or (inherited) of its group besides."""
+        known = project.members.get(user.id)
+        if inherited and known is not None and not known.inherited:
+            known.group_level = access_level
+        else:
+            project.members[user.id] = Member(access_level, inherited, expires_at=expires_at)
+
+    def remove_member(self, project: Project, user: User) -> None:
+        project.members.pop(user.id, None)
+
+    def block(self, user: User) -> None:
+        """Block an account: its memberships stay listed and give no right."""
+        user.state = "blocked"
 
     def add_token(self, user: User, scopes: Iterable[str] = ("api",), *, kind: str = "") -> Token:
         return self.world.add_token(user, set(scopes), kind=kind)
@@ -116,17 +134,38 @@ class SimulatedGitLab(Actions):
         return project
 
     def protect_branch(
-        self, project: Project, branch: str, *, push: int = MAINTAINER, merge: int = MAINTAINER
+        self,
+        project: Project,
+        branch: str,
+        *,
+        push: int = MAINTAINER,
+        merge: int = MAINTAINER,
+        force: bool = False,
     ) -> None:
-        project.protections[branch] = Protection(push, merge)
+        """Protect a branch, or all that match a pattern with `*`; level 0 is no one."""
+        project.protections[branch] = Protection(push, merge, force)
 
     def unprotect_branch(self, project: Project, branch: str) -> None:
         project.protections.pop(branch, None)
 
-    def fork_project(self, project: Project, path: str, *, bot_access: int = 0) -> Project:
+    def fork_project(
+        self,
+        project: Project,
+        path: str,
+        *,
+        bot_access: int = 0,
+        visibility: str = "private",
+        owner: User | None = None,
+    ) -> Project:
+        """Fork with every branch; `owner` (alice, when not given) may do everything there."""
         fork = self.create_project(
-            path, bot_access=bot_access, default_branch=project.default_branch
+            path,
+            bot_access=bot_access,
+            visibility=visibility,
+            default_branch=project.default_branch,
         )
+        if owner is not None:
+            fork.members = {**fork.members, owner.id: Member(OWNER)}
         fork.repository.git(
             "fetch",
             "--quiet",
@@ -137,6 +176,10 @@ class SimulatedGitLab(Actions):
         )
         fork.forked_from = project
         return fork
+
+    def pipelines(self, project: Project, *, sha: str = "") -> list[Pipeline]:
+        """Return the pipelines of a project, oldest first; of one commit with `sha`."""
+        return [one for one in project.pipelines if sha in {"", one.sha}]
 
     def commit(
         self,
@@ -182,9 +225,7 @@ class SimulatedGitLab(Actions):
     def _branch_moved(
         self, project: Project, user: User, branch: str, before: str, after: str
     ) -> None:
-        changed = {f"refs/heads/{branch}": (before, after)}
-        events.push_events(self.world, project, user, changed)
-        life.branch_moved(self.world, project, user, branch, after)
+        pushes.landed(self.world, project, user, {f"refs/heads/{branch}": (before, after)})
 
     async def push(
         self,

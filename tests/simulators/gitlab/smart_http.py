@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from . import auth, events
+from . import auth, pushes, receive_pack, rights
 from .api import USERNAME, WORLD
-from .merge_requests import branch_moved
 from .repository import ZERO_SHA, git_environment
 from .state import DEVELOPER, REPORTER
 
@@ -58,9 +57,7 @@ async def serve(request: web.Request) -> web.StreamResponse:
         lock = request.app[PUSHES].setdefault(project.id, asyncio.Lock())
         async with lock:
             return await _push(request, world, project, token)
-    response, process = await _start(request, project)
-    await _stream(response, process)
-    return response
+    return await _pass_on(request, project)
 
 
 def _refusal(world: World, project: Project, token: Token, service: str) -> str:
@@ -68,8 +65,9 @@ def _refusal(world: World, project: Project, token: Token, service: str) -> str:
     if service == "git-receive-pack":
         if world.settings.read_only:
             return "You can't push code to a read-only GitLab instance."
-        if not auth.may_push(token) or level < DEVELOPER or project.archived:
-            return "You are not allowed to push code to this project."
+        may = level >= DEVELOPER or rights.collaborates(world, project, token.user)
+        if not auth.may_push(token) or not may or project.archived:
+            return rights.NO_PUSH
         return ""
     readable = project.visibility == "public" or level >= REPORTER
     if not readable or not auth.may_fetch(token):
@@ -80,29 +78,35 @@ def _refusal(world: World, project: Project, token: Token, service: str) -> str:
 async def _push(
     request: web.Request, world: World, project: Project, token: Token
 ) -> web.StreamResponse:
+    """Let git take the push, then let everybody know, then answer.
+
+    The answer is whole, so that a fault can hold it back after the push has landed.
+    """
+    push = await receive_pack.read(request.content)
+    words = rights.refusal(world, project, token.user, push.updates)
+    verdict = {
+        "SIM_REFUSAL": words,
+        "SIM_NO_FORCE": " ".join(rights.not_forced(project, push.updates)),
+        "SIM_FORCED": rights.FORCE_PROTECTED,
+    }
     before = project.repository.refs("refs/")
-    response, process = await _start(request, project)
-    held = await _stream(response, process, hold=True)
-    after = project.repository.refs("refs/")
-    refs_changed(world, project, token, before, after)
-    await response.write(held)
-    await response.write_eof()
-    return response
+    process = await _spawn(_environment(request, project) | verdict)
+    status, headers, body = await _finish(request, process, bytes(push.raw))
+    _refs_changed(world, project, token, before, push.options)
+    return web.Response(status=status, headers=headers, body=body)
 
 
-def refs_changed(
-    world: World, project: Project, token: Token, before: dict[str, str], after: dict[str, str]
+def _refs_changed(
+    world: World, project: Project, token: Token, before: dict[str, str], options: list[str]
 ) -> None:
     """Compare refs around a push; tell merge requests and hooks."""
+    after = project.repository.refs("refs/")
     changed = {
         ref: (before.get(ref, ZERO_SHA), after.get(ref, ZERO_SHA))
         for ref in sorted(before | after)
         if before.get(ref) != after.get(ref) and ref.startswith(("refs/heads/", "refs/tags/"))
     }
-    events.push_events(world, project, token.user, changed)
-    for ref, (_, new) in changed.items():
-        if ref.startswith("refs/heads/"):
-            branch_moved(world, project, token.user, ref.removeprefix("refs/heads/"), new)
+    pushes.landed(world, project, token.user, changed, options=options)
 
 
 def _environment(request: web.Request, project: Project) -> dict[str, str]:
@@ -121,37 +125,61 @@ def _environment(request: web.Request, project: Project) -> dict[str, str]:
     }
 
 
-async def _start(
-    request: web.Request, project: Project
-) -> tuple[web.StreamResponse, asyncio.subprocess.Process]:
-    """Feed the request to git and start the answer with the headers it prints."""
-    process = await asyncio.create_subprocess_exec(
+async def _spawn(environment: dict[str, str]) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
         "git",
         "http-backend",
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
-        env=_environment(request, project),
+        env=environment,
     )
+
+
+async def _finish(
+    request: web.Request, process: asyncio.subprocess.Process, first: bytes
+) -> tuple[int, dict[str, str], bytes]:
+    """Feed the request to git and return its whole answer."""
+    feeding = asyncio.create_task(_feed(request, process, first))
+    try:
+        status, headers = await _head(process)
+        body = await process.stdout.read() if process.stdout else b""
+        await feeding
+        await process.wait()
+    finally:
+        feeding.cancel()
+        await _end(process)
+    return status, headers, body
+
+
+async def _pass_on(request: web.Request, project: Project) -> web.StreamResponse:
+    """Feed the request to git and stream its answer, which may be large."""
+    process = await _spawn(_environment(request, project))
     feeding = asyncio.create_task(_feed(request, process))
     try:
         status, headers = await _head(process)
         response = web.StreamResponse(status=status, headers=headers)
         await response.prepare(request)
         await feeding
-    except BaseException:
+        while process.stdout is not None and (chunk := await process.stdout.read(CHUNK)):
+            await response.write(chunk)
+        await process.wait()
+    finally:
         feeding.cancel()
         await _end(process)
-        raise
-    return response, process
+    await response.write_eof()
+    return response
 
 
-async def _feed(request: web.Request, process: asyncio.subprocess.Process) -> None:
-    """Write the body (aiohttp has undone its gzip already) to git."""
+async def _feed(
+    request: web.Request, process: asyncio.subprocess.Process, first: bytes = b""
+) -> None:
+    """Write the body (aiohttp has undone its gzip already) to git, after what was read of it."""
     stdin = process.stdin
     if stdin is None:
         return
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        stdin.write(first)
         async for chunk in request.content.iter_chunked(CHUNK):
             stdin.write(chunk)
             await stdin.drain()
@@ -168,25 +196,6 @@ async def _head(process: asyncio.subprocess.Process) -> tuple[int, dict[str, str
         else:
             headers[name] = value.strip()
     return (status if headers else 500), headers
-
-
-async def _stream(
-    response: web.StreamResponse, process: asyncio.subprocess.Process, *, hold: bool = False
-) -> bytes:
-    """Pass the output on; with `hold` return it instead, after git has ended."""
-    held = bytearray()
-    try:
-        while process.stdout is not None and (chunk := await process.stdout.read(CHUNK)):
-            if hold:
-                held += chunk
-            else:
-                await response.write(chunk)
-        await process.wait()
-    finally:
-        await _end(process)
-    if not hold:
-        await response.write_eof()
-    return bytes(held)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

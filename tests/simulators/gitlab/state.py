@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import date, datetime
 
     from .positions import Position
     from .repository import Repository
@@ -51,10 +51,24 @@ class Token:
 
 @dataclass
 class Member:
-    """An access level; `inherited` comes from a group and is not listed directly."""
+    """An access level; `inherited` comes from a group and is not listed directly.
+
+    A direct member may have `group_level` besides; the higher one counts. From `expires_at` on the
+    membership gives no right, though it stays listed until a nightly job takes it away.
+    """
 
     access_level: int
     inherited: bool = False
+    group_level: int = 0
+    expires_at: date | None = None
+
+    @property
+    def highest(self) -> int:
+        return max(self.access_level, self.group_level)
+
+    def level_on(self, today: date) -> int:
+        expired = self.expires_at is not None and self.expires_at <= today
+        return self.group_level if expired else self.highest
 
 
 @dataclass(eq=False)
@@ -79,6 +93,21 @@ class Protection:
 
     push: int = MAINTAINER
     merge: int = MAINTAINER
+    force: bool = False
+
+
+@dataclass(eq=False)
+class Pipeline:
+    """A pipeline that a push (or, by a setting, a merge request) started; nothing runs."""
+
+    id: int
+    iid: int
+    ref: str
+    sha: str
+    user: User
+    created_at: datetime
+    source: str = "push"
+    status: str = "pending"
 
 
 @dataclass(eq=False)
@@ -97,7 +126,9 @@ class Project:
     members: dict[int, Member] = field(default_factory=dict)
     merge_requests: dict[int, MergeRequest] = field(default_factory=dict)
     hooks: list[Hook] = field(default_factory=list)
-    protections: dict[str, Protection] = field(default_factory=dict)
+    protections: dict[str, Protection] = field(default_factory=dict)  # by name or pattern
+    pipelines: list[Pipeline] = field(default_factory=list)  # oldest first
+    ci_config_path: str = ""
 
     @property
     def name(self) -> str:
@@ -113,7 +144,9 @@ class Project:
 
     def access_level(self, user: User) -> int:
         member = self.members.get(user.id)
-        return member.access_level if member and user.state == "active" else 0
+        if member is None or user.state != "active":
+            return 0
+        return member.level_on(self.world.clock.now().date())
 
     def visible_to(self, user: User) -> bool:
         return self.visibility == "public" or self.access_level(user) > 0
@@ -242,6 +275,7 @@ class MergeRequest:
     state: str = "opened"
     prepared_at: datetime | None = None
     discussion_locked: bool = False
+    allow_collaboration: bool = False
     versions: list[DiffVersion] = field(default_factory=list)  # oldest first
     notes: list[Note] = field(default_factory=list)
     drafts: list[DraftNote] = field(default_factory=list)
@@ -256,6 +290,10 @@ class MergeRequest:
     @property
     def project_id(self) -> int:
         return self.project.id
+
+    @property
+    def for_fork(self) -> bool:
+        return self.source_project is not self.project
 
     @property
     def draft(self) -> bool:

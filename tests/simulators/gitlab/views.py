@@ -61,6 +61,7 @@ def project(record: Project) -> dict[str, Any]:
         "empty_repo": False,
         "merge_requests_access_level": "enabled",
         "namespace": {"full_path": namespace, "path": namespace.rsplit("/", 1)[-1]},
+        "ci_config_path": record.ci_config_path or None,
         "forked_from_project": project(record.forked_from) if record.forked_from else None,
     }
 
@@ -112,7 +113,14 @@ def merge_request(world: World, record: MergeRequest) -> dict[str, Any]:
         "blocking_discussions_resolved": all(
             discussion.resolved for discussion in record.discussions() if discussion.resolvable
         ),
+        **_collaboration(record),
     }
+
+
+def _collaboration(record: MergeRequest) -> dict[str, bool]:
+    """Return the keys that only merge requests of forks have."""
+    names = ("allow_collaboration", "allow_maintainer_to_push") if record.for_fork else ()
+    return dict.fromkeys(names, record.allow_collaboration)
 
 
 def single_merge_request(world: World, record: MergeRequest) -> dict[str, Any]:
@@ -124,6 +132,7 @@ def single_merge_request(world: World, record: MergeRequest) -> dict[str, Any]:
         "diff_refs": versions[0].diff_refs if ready else None,
         "merge_error": None,
         "first_contribution": False,
+        "head_pipeline": None,
         "user": {"can_merge": True},
     }
 

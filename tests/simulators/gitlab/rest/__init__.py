@@ -4,12 +4,37 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import comments, diffs, drafts, merge_requests, projects, protection, webhooks
+from . import (
+    comments,
+    creating,
+    diffs,
+    drafts,
+    members,
+    merge_requests,
+    pipelines,
+    projects,
+    protection,
+    repository,
+    webhooks,
+)
 
 if TYPE_CHECKING:
     from aiohttp import web
 
+_PARTS = (
+    projects,
+    members,
+    repository,
+    protection,
+    merge_requests,
+    creating,
+    diffs,
+    pipelines,
+    comments,
+    drafts,
+    webhooks,
+)
+
 
 def routes() -> list[web.RouteDef]:
-    parts = (projects, protection, merge_requests, diffs, comments, drafts, webhooks)
-    return [route for part in parts for route in part.routes()]
+    return [route for part in _PARTS for route in part.routes()]

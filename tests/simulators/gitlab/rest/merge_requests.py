@@ -140,6 +140,8 @@ async def edit(call: Call) -> web.Response:
         fields["labels"] = [str(label) for label in listed if label]
     if "discussion_locked" in call.params:
         merge_request.discussion_locked = call.flag("discussion_locked")
+    if "allow_collaboration" in call.params and merge_request.for_fork:
+        merge_request.allow_collaboration = call.flag("allow_collaboration")
     if fields:
         life.edit(call.world, merge_request, call.user, **fields)
     _state_event(call, merge_request)

@@ -1,8 +1,7 @@
-"""Users, tokens, projects, members, groups, and the repository endpoints."""
+"""Users, tokens, projects and groups."""
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -11,10 +10,9 @@ from tests.simulators.gitlab import views
 from tests.simulators.gitlab.api import Call, endpoint, reply
 from tests.simulators.gitlab.errors import not_found
 from tests.simulators.gitlab.pagination import page_of
-from tests.simulators.gitlab.state import DEVELOPER
 
 if TYPE_CHECKING:
-    from tests.simulators.gitlab.state import Project, User
+    from tests.simulators.gitlab.state import Project
 
 API = "/api/v4"
 PROJECT = API + "/projects/{project}"
@@ -31,13 +29,6 @@ def routes() -> list[web.RouteDef]:
         web.get(API + "/projects", endpoint(list_projects)),
         web.get(API + "/groups/{group}/projects", endpoint(group_projects)),
         web.get(PROJECT, endpoint(show_project)),
-        web.get(PROJECT + "/members/all/{user_id}", endpoint(member_all)),
-        web.get(PROJECT + "/members/{user_id}", endpoint(member_direct)),
-        web.get(PROJECT + "/repository/branches", endpoint(list_branches)),
-        web.get(PROJECT + "/repository/branches/{branch}", endpoint(show_branch)),
-        web.get(PROJECT + "/repository/commits/{sha}", endpoint(show_commit)),
-        web.get(PROJECT + "/repository/compare", endpoint(compare)),
-        web.get(PROJECT + "/repository/files/{path}/raw", endpoint(raw_file)),
     ]
 
 
@@ -103,105 +94,3 @@ async def show_project(call: Call) -> web.Response:
     access = {"access_level": level, "notification_level": 3} if level else None
     permissions = {"project_access": access, "group_access": None}
     return reply({**views.project(project), "permissions": permissions})
-
-
-async def member_all(call: Call) -> web.Response:
-    return _member(call, direct=False)
-
-
-async def member_direct(call: Call) -> web.Response:
-    return _member(call, direct=True)
-
-
-def _member(call: Call, *, direct: bool) -> web.Response:
-    project = call.project()
-    user_id = call.path_number("user_id")
-    member = project.members.get(user_id)
-    if member is None or (direct and member.inherited):
-        raise not_found()
-    person = views.user(call.world, call.world.users[user_id])
-    return reply({**person, "access_level": member.access_level, "expires_at": None})
-
-
-# --- repository -------------------------------------------------------------------
-
-
-def _branch(project: Project, user: User, name: str, sha: str) -> dict[str, object]:
-    protection = project.protections.get(name)
-    push = protection.push if protection else DEVELOPER
-    merge = protection.merge if protection else DEVELOPER
-    commit = views.commit(project, project.repository.one_commit(sha))
-    return {
-        "name": name,
-        "commit": commit,
-        "merged": False,
-        "protected": protection is not None,
-        "developers_can_push": protection is not None and 0 < push <= DEVELOPER,
-        "developers_can_merge": protection is not None and 0 < merge <= DEVELOPER,
-        "default": name == project.default_branch,
-        "can_push": 0 < push <= project.access_level(user),
-        "web_url": f"{project.web_url}/-/tree/{name}",
-    }
-
-
-async def list_branches(call: Call) -> web.Response:
-    project = call.project()
-    refs = list(project.repository.refs().items())
-    return page_of(
-        call,
-        refs,
-        lambda page: [
-            _branch(project, call.user, r.removeprefix("refs/heads/"), s) for r, s in page
-        ],
-    )
-
-
-async def show_branch(call: Call) -> web.Response:
-    project = call.project()
-    name = call.request.match_info["branch"]
-    sha = project.repository.branch(name)
-    if sha is None:
-        raise not_found("Branch")
-    return reply(_branch(project, call.user, name, sha))
-
-
-async def show_commit(call: Call) -> web.Response:
-    project = call.project()
-    sha = project.repository.commit_sha(call.request.match_info["sha"])
-    if sha is None:
-        raise not_found("Commit")
-    return reply(views.commit(project, project.repository.one_commit(sha)))
-
-
-async def compare(call: Call) -> web.Response:
-    project = call.project()
-    repository = project.repository
-    start = repository.commit_sha(call.required("from"))
-    end = repository.commit_sha(call.required("to"))
-    if start is None or end is None:
-        raise not_found("Ref")
-    base = start if call.flag("straight") else repository.merge_base(start, end) or start
-    files = repository.diff(base, end)
-    commits = repository.commits(f"{start}..{end}")
-    return reply(
-        {
-            "commit": views.commit(project, commits[0]) if commits else None,
-            "commits": [views.commit(project, one) for one in reversed(commits)],
-            "diffs": [views.file_diff(call.world.settings, file) for file in files],
-            "compare_timeout": False,
-            "compare_same_ref": start == end,
-            "web_url": f"{project.web_url}/-/compare/{start}...{end}",
-        }
-    )
-
-
-async def raw_file(call: Call) -> web.Response:
-    project = call.project()
-    path = call.request.match_info["path"]
-    revision = project.repository.commit_sha(call.text("ref", project.default_branch))
-    content = project.repository.file(revision, path) if revision else None
-    if content is None:
-        raise not_found("File")
-    names = {"File-Path": json.dumps(path), "Size": str(len(content)), "Ref": str(revision)}
-    headers = {f"X-Gitlab-{name}": value for name, value in names.items()}
-    return web.Response(body=content, content_type="text/plain", headers=headers)

@@ -48,7 +48,7 @@ def _shown(name: str, protection: Protection) -> dict[str, Any]:
         "name": name,
         "push_access_levels": _levels(protection.push),
         "merge_access_levels": _levels(protection.merge),
-        "allow_force_push": False,
+        "allow_force_push": protection.force,
         "code_owner_approval_required": False,
     }
 
