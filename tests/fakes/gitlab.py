@@ -151,15 +151,14 @@ class FakeGitLab(FakeProjects):
     async def reply(self, project_id: int, iid: int, discussion_id: str, body: str) -> Note:
         held = self._held("reply", project_id, iid)
         found = _discussion(held, discussion_id)
-        if any(note.system for note in found.notes):
-            said = "Discussion can not be replied to."
-            raise Invalid(f"GitLab answered 400: 400 Bad request - {said}", status=400)
         _check_body(body)
         # A reply makes a thread of a plain comment.
-        first = [msgspec.structs.replace(n, type=n.type or "DiscussionNote") for n in found.notes]
-        note = self._note(body, self.me, "DiffNote" if _is_diff(first) else "DiscussionNote")
+        first = found.notes[0]
+        kind = first.type or "DiscussionNote"
+        first = msgspec.structs.replace(first, type=kind, resolvable=True)
+        note = self._note(body, self.me, kind, position=first.position)
         held.discussions[held.discussions.index(found)] = msgspec.structs.replace(
-            found, individual_note=False, notes=(*first, note)
+            found, individual_note=False, notes=(first, *found.notes[1:], note)
         )
         self._answered("reply")
         return note
@@ -371,10 +370,6 @@ def _discussion(held: Held, discussion_id: str) -> Discussion:
         if discussion.id == discussion_id:
             return discussion
     raise NotFound("GitLab answered 404: 404 Discussion Not Found", status=404)
-
-
-def _is_diff(notes: list[Note]) -> bool:
-    return notes[0].type == "DiffNote"
 
 
 def _check_body(body: str) -> None:

@@ -20,6 +20,7 @@ from libs.common.gitlab.errors import (
 )
 from libs.common.gitlab.server import Server
 from tests.contract.gitlab_door import BASE_TEXT, HEAD_TEXT, GitLabDoorContract
+from tests.contract.gitlab_door_commands import GitLabCommandsContract
 from tests.simulators.gitlab import running_gitlab
 
 HTML = "<html><body>Bad Gateway</body></html>"
@@ -49,6 +50,22 @@ class SimulatedRig:
     def switch_off_drafts(self, status: int) -> None:
         self.gitlab.settings.drafts_status = status
 
+    def add_member(self, username: str, access_level: int) -> int:
+        user = self.gitlab.add_user(username, project=self.project, access_level=access_level)
+        return user.id
+
+    def add_stranger(self, username: str) -> int:
+        return self.gitlab.add_user(username).id
+
+    def protect(self, pattern: str) -> None:
+        self.gitlab.protect_branch(self.project, pattern)
+
+    def forbid_protected_branches(self) -> None:
+        self.gitlab.add_member(self.project, self.gitlab.bot, 20)
+
+    async def push_branch(self, name: str, path: str, content: bytes) -> str:
+        return await self.gitlab.push(self.project, branch=name, files={path: content})
+
     def client(self, **changes: object) -> GitLabClient:
         given = {"url": self.gitlab.url, "token": self.gitlab.write_token, "read_timeout": 10.0}
         return GitLabClient(Server(**(given | changes)), pauses=(0.0, 0.0))
@@ -69,7 +86,7 @@ async def rig(tmp_path):
 
 
 @pytest.mark.real
-class TestGitLabClient(GitLabDoorContract):
+class TestGitLabClient(GitLabDoorContract, GitLabCommandsContract):
     @pytest.fixture
     def rig(self, rig):
         return rig
@@ -214,6 +231,56 @@ async def test_a_page_of_a_proxy_says_nothing_about_the_merge_request(rig, statu
         await rig.door.merge_request(*rig.key)
     with pytest.raises(Unavailable):
         await rig.door.discussions(*rig.key)
+
+
+@pytest.mark.parametrize("status", [200, 403, 404])
+async def test_a_page_of_a_proxy_makes_nobody_a_stranger_and_nothing_missing(rig, status):
+    """SR-06: what stands in GitLab's place is not taken for an answer about rights or files."""
+    rig.gitlab.faults.add(path="/projects/", status=status, body=HTML, times=99)
+    door, project_id = rig.door, rig.project_id
+    for call in (
+        door.member(project_id, rig.bot_id),
+        door.branch(project_id, "main"),
+        door.protected_branches(project_id),
+        door.file(project_id, "a.py", "main"),
+        door.award(*rig.key, 1, "eyes"),
+        door.merge_requests_from(project_id, "topic"),
+    ):
+        with pytest.raises(Unavailable):
+            await call
+
+
+async def test_replies_and_emoji_are_sent_once_and_may_have_been_done(rig):
+    note = await rig.gitlab.comment(rig.merge_request, "/copilot help")
+    thread = (await rig.door.discussions(*rig.key))[-1]
+    for call, wanted in (
+        (lambda: rig.door.reply(*rig.key, thread.id, "once"), "/notes$"),
+        (lambda: rig.door.award(*rig.key, note.id, "eyes"), "/award_emoji$"),
+    ):
+        rig.gitlab.faults.add(method="POST", commit=True, status=502, body=HTML)
+        with pytest.raises(Unavailable) as caught:
+            await call()
+        assert caught.value.maybe_done
+        assert len(rig.gitlab.log.matching("POST", wanted)) == 1
+
+    assert await rig.door.award(*rig.key, note.id, "eyes") is None
+
+
+async def test_half_a_file_is_no_file():
+    asked = []
+
+    async def answer(reader, writer):
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\nX-Gitlab-Size: 9\r\nContent-Length: 9\r\n\r\nhalf")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        server = Server(url=f"http://127.0.0.1:{port}", token="glpat-x")
+        async with GitLabClient(server, pauses=(0.0,)) as door:
+            with pytest.raises(Unavailable):
+                await door.file(1, "a.py", "main")
+    assert len(asked) == 2
 
 
 @pytest.mark.parametrize("body", [[], {}, {"iid": "x"}, "not json", ["x"], [[1]]])

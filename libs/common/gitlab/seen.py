@@ -18,6 +18,7 @@ from libs.common import metrics, telemetry
 _API = re.compile(r".*/api/v4(?=/)")
 _ID = re.compile(r"(?<=/)(?:[0-9]+|[0-9a-f]{40})(?=/|$)")
 _PROJECT = re.compile(r"(?<=/projects/)[^/]+")
+_NAME = re.compile(r"(/(?:branches|protected_branches|files)/)[^/]+")
 _MADE = {"notes": "note", "discussions": "discussion", "draft_notes": "draft_note"}
 
 
@@ -65,7 +66,7 @@ def seen(method: str, url: str) -> Iterator[Seen]:
 def template(url: str) -> str:
     """`/projects/:id/merge_requests/:id/notes` of any address of the API."""
     path = _API.sub("", urlsplit(url).path)
-    return _ID.sub(":id", _PROJECT.sub(":id", path))
+    return _ID.sub(":id", _NAME.sub(r"\1:name", _PROJECT.sub(":id", path)))
 
 
 def made(body: bytes) -> str | int | None:

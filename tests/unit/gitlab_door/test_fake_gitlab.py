@@ -6,7 +6,9 @@ import pytest
 
 from libs.common.events.tasks import DiffRefs
 from libs.common.gitlab.errors import TimedOut, Unavailable
+from libs.common.gitlab.models import User
 from tests.contract.gitlab_door import DIFF, GitLabDoorContract
+from tests.contract.gitlab_door_commands import GitLabCommandsContract
 from tests.fakes.gitlab import BOT, FakeGitLab
 
 REFS = DiffRefs(base_sha="a" * 40, start_sha="a" * 40, head_sha="b" * 40)
@@ -32,8 +34,29 @@ class FakeRig:
     def switch_off_drafts(self, status: int) -> None:
         self.door.drafts_status = status
 
+    def add_member(self, username: str, access_level: int) -> int:
+        user = User(id=len(self.door.users) + 50, username=username)
+        return self.door.add_member(self.project_id, user, access_level).id
 
-class TestFakeGitLab(GitLabDoorContract):
+    def add_stranger(self, username: str) -> int:
+        user = User(id=len(self.door.users) + 50, username=username)
+        self.door.users[user.id] = user
+        return user.id
+
+    def protect(self, pattern: str) -> None:
+        self.door.protected[self.project_id].append(pattern)
+
+    def forbid_protected_branches(self) -> None:
+        self.door.protected[self.project_id] = None
+
+    async def push_branch(self, name: str, path: str, content: bytes) -> str:
+        sha = f"{len(self.door.files) + 1:040x}"
+        self.door.set_branch(self.project_id, name, sha)
+        self.door.files[self.project_id, sha, path] = content
+        return sha
+
+
+class TestFakeGitLab(GitLabDoorContract, GitLabCommandsContract):
     @pytest.fixture
     def rig(self):
         return FakeRig()

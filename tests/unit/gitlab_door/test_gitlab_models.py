@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import msgspec
 import pytest
 
 from libs.common.events.tasks import DiffRefs
-from libs.common.gitlab.models import Discussion, DraftNote, MergeRequest, read
+from libs.common.gitlab.models import (
+    Award,
+    Branch,
+    Discussion,
+    DraftNote,
+    Member,
+    MergeRequest,
+    read,
+)
 
 RAW = {
     "id": 900,
@@ -47,6 +57,24 @@ def test_the_author_of_each_note_is_its_own():
     found = read(Discussion, {"id": "d", "notes": notes})
 
     assert [(note.author_id, note.author_username) for note in found.notes] == [(3, "bot"), (0, "")]
+
+
+def test_a_branch_is_as_far_as_its_commit():
+    commit = {"id": "f" * 40, "author_name": "Alice", "trailers": {}}
+    raw = {"name": "a/b", "commit": commit, "protected": True, "can_push": False, "default": None}
+
+    assert Branch(name="a/b", sha="f" * 40, protected=True) == read(Branch, raw)
+
+
+def test_an_emoji_is_by_a_user():
+    raw = {"id": 4, "name": "eyes", "user": {"id": 8, "username": "alice"}, "awardable_id": 9}
+    assert Award(id=4, name="eyes", user_id=8) == read(Award, raw)
+
+
+@pytest.mark.parametrize(("raw", "expires_at"), [(None, None), ("2025-10-22", date(2025, 10, 22))])
+def test_a_membership_may_end(raw, expires_at):
+    found = read(Member, {"id": 8, "access_level": 30, "state": "blocked", "expires_at": raw})
+    assert Member(id=8, access_level=30, state="blocked", expires_at=expires_at) == found
 
 
 def test_a_draft_without_a_line_code_says_none():
