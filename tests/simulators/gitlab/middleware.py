@@ -64,10 +64,15 @@ async def unknown_routes(request: web.Request, handler: Handler) -> web.StreamRe
 
 @web.middleware
 async def order_faults(request: web.Request, handler: Handler) -> web.StreamResponse:
-    if not concerns_clients(request):
+    if not concerns_clients(request) or _asks_first(request):
         return await handler(request)
     fault = request.app[FAULTS].take(request.method, request.rel_url.raw_path)
     return await handler(request) if fault is None else await faults.apply(fault, request, handler)
+
+
+def _asks_first(request: web.Request) -> bool:
+    """Tell the four bytes that git sends before a large push from the push itself."""
+    return request.path.endswith("/git-receive-pack") and request.content_length == 4
 
 
 @web.middleware
