@@ -67,7 +67,7 @@ CHANNELS = (
         subjects.jira_ready,
         ("project_key", "number", "change_id"),
         ("ingest",),
-        "append",
+        "create once",
         "A Jira issue entered the trigger status.",
     ),
     Channel(

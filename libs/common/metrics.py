@@ -64,6 +64,22 @@ METRICS = (
         "ingest",
     ),
     Metric(
+        "jira_polls",
+        "counter",
+        "Looks at Jira. Outcomes: done, partly (some projects or issues failed), away, limited "
+        "(429), login, refused, bug.",
+        "ingest",
+        ("outcome",),
+    ),
+    Metric(
+        "jira_issues",
+        "counter",
+        "Issues in the trigger status that were looked at. Outcomes: ready, known (its event was "
+        "there), not_allowed, not_mapped, moved_on, unexplained, too_old, gone.",
+        "ingest",
+        ("outcome",),
+    ),
+    Metric(
         "tasks_ended",
         "counter",
         "Tasks that ended, counted by whoever wrote the end. Outcomes: review_done, task_failed, "
@@ -136,6 +152,21 @@ METRICS = (
         "publisher",
         ("outcome",),
         _LONG,
+    ),
+    Metric(
+        "commands_published",
+        "counter",
+        "Tasks asked for in a note or an issue that the publisher is done with. Outcomes: posted, "
+        "superseded, refused, failed.",
+        "publisher",
+        ("kind", "outcome"),
+    ),
+    Metric(
+        "effects_missed",
+        "counter",
+        "Niceties that GitLab or Jira did not take; what: emoji, jira_comment, jira_transition.",
+        "publisher",
+        ("what", "reason"),
     ),
     Metric(
         "messages_handled",

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    InstanceOf,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
+from pydantic_settings import NoDecode
 
-from libs.common.settings import ProjectSettings, Secret, reveal
+from libs.common.jira.jql import LONGEST_STATUS
+from libs.common.jira.settings import JiraSettings
+from libs.common.settings import CommaList, ProjectSettings, Secret, Token, reveal
 from services.ingest.authentication import Keys, signing_key
+from services.ingest.jira_map import JiraProject, WrongMap, project_map, unserved
 
 
-class Settings(ProjectSettings):
+def _projects(value: object) -> object:
+    try:
+        return project_map(value) if isinstance(value, str) else value
+    except WrongMap as error:
+        raise PydanticCustomError("map", "{problem}", {"problem": str(error)}) from None
+
+
+class Settings(ProjectSettings, JiraSettings):
     """What ingest reads.
 
     Single values are checked by validators, so that one start names every one that is wrong;
@@ -40,6 +58,31 @@ class Settings(ProjectSettings):
         description="Secret token of the webhook; two by comma while one is replaced.",
         validate_default=True,
     )
+    gitlab_read_token: Token | None = Field(
+        default=None,
+        description="Token with read_api and read_repository; clones and reads, never writes.",
+    )
+    jira_trigger_status: str = Field(
+        default="AI Ready",
+        max_length=LONGEST_STATUS,
+        description="Status of a Jira issue that asks for code.",
+    )
+    jira_poll_interval: int = Field(
+        default=30, ge=1, le=3600, description="Seconds between two looks at Jira."
+    )
+    jira_project_map: Annotated[
+        tuple[InstanceOf[JiraProject], ...], NoDecode, BeforeValidator(_projects)
+    ] = Field(
+        default=(),
+        description="Jira projects that are worked for, as JSON by their key: "
+        '`{"PROJ": {"gitlab_project_id": 42, "clone_url": "https://…", "target_branch": "main"}}`; '
+        "the last two may be left out.",
+    )
+    jira_allowed_users: CommaList = Field(
+        default=(),
+        description="Who may start work by moving an issue: account ids or emails by comma; "
+        "empty: everybody who can.",
+    )
 
     health_default: ClassVar[int] = 8081
 
@@ -63,18 +106,35 @@ class Settings(ProjectSettings):
             raise PydanticCustomError("count", "takes one secret, or two separated by a comma")
         return value
 
+    @field_validator("jira_trigger_status")
+    @classmethod
+    def _is_status(cls, value: str) -> str:
+        if not value.strip() or not value.isprintable():
+            raise PydanticCustomError("status", "must be the name of a status")
+        return value.strip()
+
     def problems(self) -> list[str]:
-        found = super().problems()
+        return [*super().problems(), *self._problems_of_ports(), *self._problems_of_jira()]
+
+    def _problems_of_ports(self) -> list[str]:
         ports = {"PORT": self.port, "TASK_DOOR_PORT": self.task_door_port}
         ports["HEALTH_PORT"] = self.health_port or self.health_default
         names = list(ports)
-        found += [
+        return [
             f"{later}: is the same as {earlier}"
             for number, earlier in enumerate(names)
             for later in names[number + 1 :]
             if ports[earlier] and ports[earlier] == ports[later]
         ]
-        return found
+
+    def _problems_of_jira(self) -> list[str]:
+        projects = self.jira_project_map
+        if self.jira_url is None:
+            return ["JIRA_URL: is not set, and JIRA_PROJECT_MAP needs it"] if projects else []
+        if not projects:
+            return ["JIRA_PROJECT_MAP: is not set, and without it no issue starts anything"]
+        found = unserved(projects, self.allowed_projects())
+        return [f"JIRA_PROJECT_MAP: {'; '.join(found)}"] if found else []
 
     def keys(self) -> Keys:
         """What a webhook may prove itself with."""

@@ -24,8 +24,9 @@ from libs.common.events.log import Created
 from libs.common.events.tasks import TaskRequested
 from libs.common.launching import token as task_token
 from libs.common.launching.ended import count_end
-from services.ingest import task_subject
-from services.ingest.task_result import LARGEST, Unfit, fitting
+from services.ingest import patches, task_subject
+from services.ingest.patches import Artifacts
+from services.ingest.task_result import LARGEST, Accepted, Unfit, fitting
 
 log = structlog.get_logger()
 SOURCE = "ingest/task-door"
@@ -63,9 +64,10 @@ class _Task(msgspec.Struct, frozen=True):
 class TaskDoor:
     """The handlers of the task door's port; `secret` is what tokens are minted with."""
 
-    def __init__(self, *, secret: str, log: Log, clock: Clock) -> None:
+    def __init__(self, *, secret: str, log: Log, artifacts: Artifacts, clock: Clock) -> None:
         self._secret = secret
         self._log = log
+        self._artifacts = artifacts
         self._clock = clock
 
     def application(self) -> web.Application:
@@ -119,13 +121,30 @@ class TaskDoor:
 
     async def _result(self, request: web.Request, task: _Task) -> web.Response:
         body = await _read(request, LARGEST[task.request.kind])
-        task_id = task.request.task_id
         try:
             result = fitting(body, task.request)
         except Unfit as error:
             raise _Refused(422, str(error)) from None
+        async with _log_within(CREATE_SECONDS):
+            ended, first = await self._end(task, result)
+        if first:
+            count_end(task.request.kind, result)
+        elif not patches.is_same(result, ended.event):
+            raise _Refused(409, "the task has ended already, with another result")
+        answer = {"task_id": task.request.task_id}
+        return web.json_response(answer, status=201 if first else 200)
+
+    async def _end(self, task: _Task, result: Accepted) -> tuple[Recorded, bool]:
+        """The task's one end, and whether it is this result that became it."""
+        task_id = task.request.task_id
         subject = task_subject.result(task_id)
         assert subject is not None  # noqa: S101  # the same id gave the request's subject
+        if patches.is_large(result):
+            # A Job that goes on sending must not fill the store for a task that has ended.
+            ended = await self._log.last(subject)
+            if ended is not None:
+                return ended, False
+            result = await patches.stored(result, self._artifacts)
         new = NewEvent(
             subject=subject,
             event=result,
@@ -135,13 +154,8 @@ class TaskDoor:
             causation_id=task.record.message_id,
             traceparent=telemetry.current(),
         )
-        async with _log_within(CREATE_SECONDS):
-            created = await self._log.create(new)
-        if created.first:
-            count_end(task.request.kind, result)
-        elif encode(created.record.event) != encode(result):
-            raise _Refused(409, "the task has ended already, with another result")
-        return web.json_response({"task_id": task_id}, status=201 if created.first else 200)
+        created = await self._log.create(new)
+        return created.record, created.first
 
 
 async def _spec(task: _Task) -> web.Response:

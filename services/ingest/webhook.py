@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -24,7 +24,9 @@ from libs.common.events.envelope import NewEvent
 from services.ingest import authentication
 from services.ingest.authentication import Keys
 from services.ingest.intake import Intake
-from services.ingest.translate import OTHER, Ignored, Meaning, Translated, translate
+from services.ingest.meaning import OTHER, Ignored, Meaning, Translated
+from services.ingest.notes import Agent
+from services.ingest.translate import translate
 
 log = structlog.get_logger()
 PATH = "/webhook"
@@ -39,7 +41,7 @@ HELP = """This is the webhook of gitlab-copilot-agent; GitLab sends POST request
 In GitLab, under Settings > Webhooks of the project or group:
   URL            this address, ending in /webhook
   Secret token   the value of GITLAB_WEBHOOK_SECRET
-  Trigger        Merge request events
+  Trigger        Merge request events, Comments
 """
 
 
@@ -56,13 +58,22 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Webhook:
-    """The handlers of the webhook's port."""
+    """The handlers of the webhook's port; `agent` is asked for each hook, and never waits."""
 
-    def __init__(self, *, keys: Keys, allowed: Allowed, intake: Intake, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        keys: Keys,
+        allowed: Allowed,
+        intake: Intake,
+        clock: Clock,
+        agent: Callable[[], Agent],
+    ) -> None:
         self._keys = keys
         self._allowed = allowed
         self._intake = intake
         self._clock = clock
+        self._agent = agent
 
     def application(self) -> web.Application:
         app = web.Application(client_max_size=LARGEST_BODY)
@@ -119,7 +130,7 @@ class Webhook:
         return authentication.token_matches(headers, self._keys)
 
     async def _take(self, body: bytes) -> Answer:
-        meaning = _meaning(body)
+        meaning = _meaning(body, self._agent())
         if isinstance(meaning, Ignored):
             unreadable = meaning.reason == NOT_READABLE
             return _ignored(meaning, outcome="unreadable" if unreadable else "ignored")
@@ -206,9 +217,9 @@ async def _gathered(request: web.Request) -> bytes | None:
     return bytes(body)
 
 
-def _meaning(body: bytes) -> Meaning:
+def _meaning(body: bytes, agent: Agent) -> Meaning:
     try:
-        return translate(msgspec.json.decode(body))
+        return translate(msgspec.json.decode(body), agent)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return Ignored(reason=NOT_READABLE)
 

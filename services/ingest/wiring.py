@@ -1,4 +1,4 @@
-"""Builds ingest: two ports, one log. Called by `libs.common.service` through `__main__`.
+"""Builds ingest: two ports, one log, a poller. Called by `libs.common.service` by `__main__`.
 
 The ports are open before NATS is there, so that GitLab gets a 503 instead of no answer.
 """
@@ -9,17 +9,28 @@ import asyncio
 import contextlib
 import errno
 from collections.abc import AsyncIterator
+from typing import Any
 
 import structlog
 from aiohttp import web
 
 from libs.common.clock import SystemClock
 from libs.common.errors import AgentError
-from libs.common.jetstream.connection import connected
+from libs.common.gitlab.client import GitLabClient
+from libs.common.gitlab.server import Server
+from libs.common.jetstream.artifacts import Artifacts
+from libs.common.jetstream.connection import Connection, connected
+from libs.common.jetstream.kv import JetStreamKeyValue
+from libs.common.jetstream.leases import Leases
 from libs.common.jetstream.log import JetStreamLog
+from libs.common.jetstream.topology import LOCKS
+from libs.common.jira.client import JiraClient
 from libs.common.service import Life, Running, listen
 from libs.common.settings import reveal
+from services.ingest.agent import AgentLookup, say_what_counts
 from services.ingest.intake import Intake, watch_fill
+from services.ingest.jira_issues import Rules
+from services.ingest.jira_poller import JiraPoller, Ports
 from services.ingest.late_log import LateLog
 from services.ingest.settings import Settings
 from services.ingest.task_door import TaskDoor
@@ -35,12 +46,20 @@ async def wire(settings: Settings, life: Life) -> AsyncIterator[Running]:
     """Serve both ports; a port that cannot be had ends the service with a sentence."""
     clock, late = SystemClock(), LateLog()
     intake = Intake(late)
+    lookup = AgentLookup(settings.agent_gitlab_username)
     webhook = Webhook(
-        keys=settings.keys(), allowed=settings.allowed_projects(), intake=intake, clock=clock
+        keys=settings.keys(),
+        allowed=settings.allowed_projects(),
+        intake=intake,
+        clock=clock,
+        agent=lambda: lookup.agent,
     )
-    door = TaskDoor(secret=reveal(settings.task_door_secret), log=late, clock=clock)
+    door = TaskDoor(secret=reveal(settings.task_door_secret), log=late, artifacts=late, clock=clock)
     running = Running(loops=[lambda stopping: watch_fill(intake, late, stopping)])
-    async with _log_connection(settings, life, late, running), contextlib.AsyncExitStack() as ports:
+    async with contextlib.AsyncExitStack() as ports:
+        there = await ports.enter_async_context(_log_connection(settings, life, late, running))
+        await _look_up_agent(settings, lookup, running, ports)
+        await _poll_jira(settings, there, running, ports)
         try:
             number = await ports.enter_async_context(
                 _serving(webhook.application(), settings.host, settings.port, name="PORT")
@@ -58,6 +77,56 @@ async def wire(settings: Settings, life: Life) -> AsyncIterator[Running]:
         except AgentError as error:
             life.lost(str(error))
         yield running
+
+
+async def _look_up_agent(
+    settings: Settings, lookup: AgentLookup, running: Running, stack: contextlib.AsyncExitStack
+) -> None:
+    token = reveal(settings.gitlab_read_token)
+    if not token:
+        say_what_counts(settings.agent_gitlab_username)
+        return
+    server = Server(
+        url=settings.gitlab_url,
+        token=token,
+        token_setting="GITLAB_READ_TOKEN",  # noqa: S106  # the setting's name
+        ca_bundle=str(settings.ca_bundle) if settings.ca_bundle else None,
+        allow_http=settings.allow_http_gitlab,
+    )
+    users = await stack.enter_async_context(GitLabClient(server, workers=1))
+    running.loops.append(lambda stopping: lookup.run(users, stopping))
+
+
+async def _poll_jira(
+    settings: Settings,
+    there: asyncio.Future[Connection],
+    running: Running,
+    stack: contextlib.AsyncExitStack,
+) -> None:
+    server = settings.jira_server()
+    if server is None:
+        return
+    jira = await stack.enter_async_context(JiraClient(server))
+    rules = Rules(
+        status=settings.jira_trigger_status,
+        projects={project.key: project for project in settings.jira_project_map},
+        allowed_users=settings.jira_allowed_users,
+    )
+
+    async def poll(stopping: asyncio.Event) -> None:
+        told = asyncio.create_task(stopping.wait())
+        either: set[asyncio.Future[Any]] = {there, told}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if there.done():
+            clock, connection = SystemClock(), there.result()
+            leases = Leases(JetStreamKeyValue(connection, LOCKS), clock)
+            ports = Ports(jira=jira, log=JetStreamLog(connection), leases=leases, clock=clock)
+            poller = JiraPoller(ports, rules, settings.jira_poll_interval)
+            running.checks["jira"] = poller.trouble
+            await poller.run(stopping)
+        await told
+
+    running.loops.append(poll)
 
 
 @contextlib.asynccontextmanager
@@ -87,8 +156,9 @@ def _port_problem(error: OSError, host: str, port: int, name: str) -> str:
 @contextlib.asynccontextmanager
 async def _log_connection(
     settings: Settings, life: Life, late: LateLog, running: Running
-) -> AsyncIterator[None]:
+) -> AsyncIterator[asyncio.Future[Connection]]:
     """Connect in the background and stay so until the ports are closed again."""
+    there: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
 
     async def stay_connected() -> None:
         try:
@@ -99,7 +169,8 @@ async def _log_connection(
                 on_closed=lambda: life.lost("the connection to NATS closed for good"),
                 patience=None,
             ) as connection:
-                late.arrived(JetStreamLog(connection))
+                late.arrived(JetStreamLog(connection), Artifacts(connection))
+                there.set_result(connection)
                 running.checks["log"] = connection.trouble
                 await asyncio.Event().wait()
         except Exception as error:
@@ -109,7 +180,7 @@ async def _log_connection(
     running.checks["log"] = _not_there
     connecting = asyncio.create_task(stay_connected())
     try:
-        yield
+        yield there
     finally:
         connecting.cancel()
         await asyncio.gather(connecting, return_exceptions=True)

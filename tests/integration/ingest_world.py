@@ -16,10 +16,13 @@ from libs.common import subjects
 from libs.common.allowed import allowed
 from libs.common.events.envelope import NewEvent
 from libs.common.events.log import EventLog
-from libs.common.events.tasks import TaskRequested
+from libs.common.events.tasks import Artifact, TaskRequested
+from libs.common.jetstream.artifacts import digest_of
 from libs.common.launching.token import mint
 from services.ingest.authentication import Keys
 from services.ingest.intake import Intake
+from services.ingest.notes import Agent
+from services.ingest.patches import Artifacts
 from services.ingest.task_door import TaskDoor
 from services.ingest.webhook import Webhook
 from tests.fakes.clock import FakeClock
@@ -49,8 +52,13 @@ class Hooks:
         self.clock = FakeClock()
         self.log = MemoryLog(self.clock)
         self.intake = Intake(self.log, patience=patience)
+        self.agent = Agent(username="gca-bot", user_id=99)
         webhook = Webhook(
-            keys=keys, allowed=allowed(projects), intake=self.intake, clock=self.clock
+            keys=keys,
+            allowed=allowed(projects),
+            intake=self.intake,
+            clock=self.clock,
+            agent=lambda: self.agent,
         )
         self.server = PlainServer(webhook.application())
         self.client = TestClient(self.server)
@@ -85,14 +93,35 @@ async def hooks(
         yield world
 
 
+class MemoryArtifacts:
+    """The object store in memory; `bodies` by name, `puts` counts what was asked."""
+
+    def __init__(self) -> None:
+        self.bodies: dict[str, bytes] = {}
+        self.puts = 0
+
+    async def put(self, name: str, body: bytes) -> Artifact:
+        self.puts += 1
+        digest = digest_of(body)
+        kept = Artifact(artifact=f"{name}.{digest[8:24]}", size=len(body), digest=digest)
+        self.bodies[kept.artifact] = body
+        return kept
+
+
 class Door:
     """The task door's port, and a log that holds one review task."""
 
-    def __init__(self, log: EventLog | None = None) -> None:
+    def __init__(self, log: EventLog | None = None, artifacts: Artifacts | None = None) -> None:
         self.clock = FakeClock()
         self.memory = MemoryLog(self.clock)
         self.log = log or self.memory
-        door = TaskDoor(secret=DOOR_SECRET, log=self.log, clock=self.clock)
+        self.store = MemoryArtifacts()
+        door = TaskDoor(
+            secret=DOOR_SECRET,
+            log=self.log,
+            artifacts=artifacts or self.store,
+            clock=self.clock,
+        )
         self.client = TestClient(PlainServer(door.application()))
 
     def token(self, task_id: str = TASK_ID, *, secret: str = DOOR_SECRET, minutes: int = 45) -> str:

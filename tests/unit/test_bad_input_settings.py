@@ -62,6 +62,12 @@ WRONG = {
     "ALLOW_REPOSITORY_MCP_SERVERS": "canary",
     "ALLOW_UNSANDBOXED_CODING": "canary",
     "AGENT_GITLAB_USERNAME": "canary with spaces",
+    "JIRA_URL": "canary",
+    "JIRA_API_TOKEN": "canary with spaces",
+    "JIRA_BEARER_TOKEN": "canary with spaces",
+    "JIRA_TRIGGER_STATUS": "canary\nof two lines",
+    "JIRA_POLL_INTERVAL": "0",
+    "JIRA_PROJECT_MAP": "canary",
 }
 ANY_TEXT = {
     "NATS_URL",
@@ -72,6 +78,8 @@ ANY_TEXT = {
     "TASK_STATE_DIR",
     "CLONE_DIR",
     "XDG_CACHE_HOME",
+    "JIRA_EMAIL",
+    "JIRA_ALLOWED_USERS",
 }
 """Settings that no start can tell to be wrong: only the peer or the disk can, later."""
 SHOWN = {"CA_BUNDLE", "NATS_CREDENTIALS", "COPILOT_CLI_PATH", "GITLAB_PROJECTS"}

@@ -29,3 +29,29 @@ def merge_request(action: str = "open", **attributes: Any) -> dict[str, Any]:
         },
         "changes": changes,
     }
+
+
+def note(text: str = "/copilot review", **attributes: Any) -> dict[str, Any]:
+    """A comment's hook; `username` is its author's, `body` goes to the top level."""
+    username, top = attributes.pop("username", "ada"), attributes.pop("body", {})
+    return {
+        "object_kind": "note",
+        "event_type": "note",
+        "user": {"id": 5, "username": username},
+        "project": {"id": 42, "path_with_namespace": "Team/App"},
+        "object_attributes": {
+            "id": 1031,
+            "note": text,
+            "noteable_type": "MergeRequest",
+            "author_id": 5,
+            "system": False,
+            "action": "create",
+            "internal": False,
+            "discussion_id": "d" * 40,
+            "created_at": "2025-08-06 01:11:08 UTC",
+            "updated_at": "2025-08-06 01:11:08 UTC",
+            **attributes,
+        },
+        "merge_request": {"id": 1, "iid": 7, "state": "opened"},
+        **top,
+    }

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from libs.common.events.envelope import encode
 from libs.common.events.facts import MrClosed, MrOpened
-from services.ingest import translate as t
-from services.ingest.translate import Ignored, Translated, translate
+from services.ingest import meaning, merge_requests
+from services.ingest import translate as routes
+from services.ingest.meaning import Ignored, Translated
+from services.ingest.translate import translate
 from tests.unit.ingest.bodies import A, B, merge_request
 
 NOON = datetime(2025, 8, 6, 1, 11, 8, tzinfo=UTC)
@@ -20,14 +22,14 @@ MOMENT = "20250806T011108000Z"
 
 
 def translated(body: Any) -> Translated:
-    meaning = translate(body)
-    assert isinstance(meaning, Translated), meaning
-    return meaning
+    found = translate(body)
+    assert isinstance(found, Translated), found
+    return found
 
 
 def test_an_opened_merge_request_is_a_seen_head() -> None:
-    meaning = translated(merge_request("open"))
-    assert meaning.event == MrOpened(
+    found = translated(merge_request("open"))
+    assert found.event == MrOpened(
         project_id=42,
         iid=7,
         head_sha=A,
@@ -36,9 +38,9 @@ def test_an_opened_merge_request_is_a_seen_head() -> None:
         target_branch="main",
         updated_at=NOON,
     )
-    assert meaning.subject == f"mr.opened.42.7.{SHA16}"
-    assert meaning.message_id == PREFIX + "open"
-    assert meaning.project_path == "Team/App"
+    assert found.subject == f"mr.opened.42.7.{SHA16}"
+    assert found.message_id == PREFIX + "open"
+    assert found.project_path == "Team/App"
 
 
 @pytest.mark.parametrize(
@@ -64,8 +66,8 @@ def test_an_opened_merge_request_is_a_seen_head() -> None:
 def test_the_message_id_names_the_observation(
     action: str, attributes: dict[str, Any], why: str, name: str
 ) -> None:
-    meaning = translated(merge_request(action, **attributes))
-    assert (meaning.event.why, meaning.message_id) == (why, PREFIX + name)  # type: ignore[union-attr]  # opened
+    found = translated(merge_request(action, **attributes))
+    assert (found.event.why, found.message_id) == (why, PREFIX + name)  # type: ignore[union-attr]  # opened
 
 
 def test_a_push_keeps_the_old_head() -> None:
@@ -85,10 +87,10 @@ def test_a_force_push_there_and_back_gives_three_names() -> None:
 
 @pytest.mark.parametrize(("action", "state"), [("close", "closed"), ("merge", "merged")])
 def test_the_end_of_a_merge_request_needs_no_head(action: str, state: str) -> None:
-    meaning = translated(merge_request(action, state=state, last_commit=None, source=None))
-    assert meaning.event == MrClosed(project_id=42, iid=7, state=state, updated_at=NOON)
-    assert meaning.subject == f"mr.closed.42.7.{state}"
-    assert meaning.message_id == f"mr.closed-42-7-{state}-{MOMENT}"
+    found = translated(merge_request(action, state=state, last_commit=None, source=None))
+    assert found.event == MrClosed(project_id=42, iid=7, state=state, updated_at=NOON)
+    assert found.subject == f"mr.closed.42.7.{state}"
+    assert found.message_id == f"mr.closed-42-7-{state}-{MOMENT}"
 
 
 @pytest.mark.parametrize(
@@ -96,9 +98,9 @@ def test_the_end_of_a_merge_request_needs_no_head(action: str, state: str) -> No
     ["2025-08-06 01:11:08 UTC", "2025-08-06T01:11:08Z", "2025-08-06T01:11:08.000Z"],
 )
 def test_the_three_time_formats_give_one_name(updated_at: str) -> None:
-    meaning = translated(merge_request("reopen", updated_at=updated_at))
-    assert meaning.message_id == PREFIX + f"reopen-{MOMENT}"
-    assert meaning.event.updated_at == NOON
+    found = translated(merge_request("reopen", updated_at=updated_at))
+    assert found.message_id == PREFIX + f"reopen-{MOMENT}"
+    assert found.event.updated_at == NOON
 
 
 def test_reopenings_within_one_second_have_names_of_their_own() -> None:
@@ -108,9 +110,9 @@ def test_reopenings_within_one_second_have_names_of_their_own() -> None:
 
 
 def test_a_time_format_of_the_future_still_tells_moments_apart() -> None:
-    meaning = translated(merge_request("reopen", updated_at="Wed, 06 Aug 2025 01:11:08"))
-    assert meaning.message_id == PREFIX + "reopen-Wed06Aug2025011108"
-    assert meaning.event.updated_at is None
+    found = translated(merge_request("reopen", updated_at="Wed, 06 Aug 2025 01:11:08"))
+    assert found.message_id == PREFIX + "reopen-Wed06Aug2025011108"
+    assert found.event.updated_at is None
 
 
 @pytest.mark.parametrize("title", ["Draft: x", "draft: x", "WIP: x", "[Draft] x", "(Draft) x"])
@@ -137,7 +139,7 @@ def test_servers_without_a_draft_change_show_readiness_in_the_title(title: str) 
     ],
 )
 def test_an_update_that_changes_no_code_means_nothing(changes: Any) -> None:
-    expected = Ignored(reason=t.NO_CHANGE, kind="merge_request", action="update")
+    expected = Ignored(reason=merge_requests.NO_CHANGE, kind="merge_request", action="update")
     assert translate(merge_request("update", changes=changes)) == expected
 
 
@@ -159,16 +161,16 @@ def test_drafts_are_logged_as_drafts(attributes: dict[str, Any], *, draft: bool)
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
-        ({"last_commit": None}, t.NO_HEAD),
-        ({"last_commit": {"id": "HEAD"}}, t.NO_HEAD),
-        ({"last_commit": {"id": A[:39]}}, t.NO_HEAD),
-        ({"last_commit": [A]}, t.NO_HEAD),
-        ({"iid": 0}, t.NO_IID),
-        ({"iid": True}, t.NO_IID),
-        ({"iid": "7"}, t.NO_IID),
-        ({"iid": 2**63}, t.NO_IID),
-        ({"state": "merged"}, t.NOT_OPEN),
-        ({"state": "closed"}, t.NOT_OPEN),
+        ({"last_commit": None}, merge_requests.NO_HEAD),
+        ({"last_commit": {"id": "HEAD"}}, merge_requests.NO_HEAD),
+        ({"last_commit": {"id": A[:39]}}, merge_requests.NO_HEAD),
+        ({"last_commit": [A]}, merge_requests.NO_HEAD),
+        ({"iid": 0}, meaning.NO_IID),
+        ({"iid": True}, meaning.NO_IID),
+        ({"iid": "7"}, meaning.NO_IID),
+        ({"iid": 2**63}, meaning.NO_IID),
+        ({"state": "merged"}, merge_requests.NOT_OPEN),
+        ({"state": "closed"}, merge_requests.NOT_OPEN),
     ],
 )
 def test_a_head_that_cannot_be_named_is_ignored_with_a_reason(
@@ -182,10 +184,15 @@ def test_a_head_that_cannot_be_named_is_ignored_with_a_reason(
 def test_a_project_id_is_a_positive_number(project_id: Any) -> None:
     body = merge_request("open")
     body["project"]["id"] = project_id
-    assert translate(body) == Ignored(reason=t.NO_PROJECT, kind="merge_request", action="open")
+    assert translate(body) == Ignored(
+        reason=meaning.NO_PROJECT, kind="merge_request", action="open"
+    )
 
 
-@pytest.mark.parametrize(("action", "reason"), [("update", t.NO_OLD_HEAD), ("reopen", t.NO_TIME)])
+@pytest.mark.parametrize(
+    ("action", "reason"),
+    [("update", merge_requests.NO_OLD_HEAD), ("reopen", merge_requests.NO_TIME)],
+)
 def test_what_would_have_no_name_is_ignored(action: str, reason: str) -> None:
     body = merge_request(action, oldrev="x", updated_at=None)
     assert translate(body) == Ignored(reason=reason, kind="merge_request", action=action)
@@ -194,16 +201,15 @@ def test_what_would_have_no_name_is_ignored(action: str, reason: str) -> None:
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        ([], Ignored(reason=t.NOT_AN_OBJECT)),
-        ({}, Ignored(reason=t.NOT_HANDLED)),
-        ({"object_kind": ["push"]}, Ignored(reason=t.NOT_HANDLED)),
-        ({"object_kind": "made_up"}, Ignored(reason=t.NOT_HANDLED)),
-        ({"event_name": "project_create"}, Ignored(reason=t.NOT_HANDLED)),
-        ({"object_kind": "push"}, Ignored(reason=t.NOT_HANDLED, kind="push")),
-        ({"object_kind": "note"}, Ignored(reason=t.NO_COMMANDS, kind="note")),
+        ([], Ignored(reason=routes.NOT_AN_OBJECT)),
+        ({}, Ignored(reason=routes.NOT_HANDLED)),
+        ({"object_kind": ["push"]}, Ignored(reason=routes.NOT_HANDLED)),
+        ({"object_kind": "made_up"}, Ignored(reason=routes.NOT_HANDLED)),
+        ({"event_name": "project_create"}, Ignored(reason=routes.NOT_HANDLED)),
+        ({"object_kind": "push"}, Ignored(reason=routes.NOT_HANDLED, kind="push")),
         (
             merge_request("approved"),
-            Ignored(reason=t.NO_ACTION, kind="merge_request", action="approved"),
+            Ignored(reason=merge_requests.NO_ACTION, kind="merge_request", action="approved"),
         ),
     ],
 )
@@ -237,8 +243,8 @@ def test_sr_02_no_body_is_too_strange(
     body["object_attributes"]["action"] = action
     if project is not None:
         body["project"] = project
-    meaning = translate(body)
-    if isinstance(meaning, Translated):
-        assert encode(meaning.event)
-        assert meaning.message_id.isascii()
-        assert len(meaning.message_id) < 128
+    found = translate(body)
+    if isinstance(found, Translated):
+        assert encode(found.event)
+        assert found.message_id.isascii()
+        assert len(found.message_id) < 128
