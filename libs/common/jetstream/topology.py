@@ -134,11 +134,23 @@ DURABLES = (
         filters=(
             "mr.opened.>",
             "mr.closed.>",
+            "note.command.>",
             # Its own requests wake it by themselves; those of `gca doctor` come from outside.
             "task.requested.doctor.>",
             "task.result.>",
             "task.published.>",
             "retry.reviewer.>",
+        ),
+    ),
+    Durable(
+        name="coder",
+        filters=(
+            "mr.closed.>",
+            "note.command.>",
+            "jira.ready.>",
+            "task.result.>",
+            "task.published.>",
+            "retry.coder.>",
         ),
     ),
     Durable(

@@ -1,0 +1,1 @@
+"""Decides which commands and issues become work, and keeps a Job running for each open task."""

@@ -1,0 +1,181 @@
+"""Serves a command of a merge request: help, a question, a change of code.
+
+Called by `handlers` for each `note.command`. Everything is read again from the API (SR-03), then
+decided by the pure rules of `refusing` and `pinning`, then appended. Nothing here waits for a Job.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import structlog
+
+from libs.common import subjects
+from libs.common.asking import Asked, Denied, Ignored, look_up
+from libs.common.commands import Command, command
+from libs.common.errors import Temporary
+from libs.common.events.envelope import Recorded
+from libs.common.events.facts import NoteCommand
+from libs.common.events.tasks import Answered, PushTarget, TaskKind, TaskRequested
+from libs.common.gitlab.models import Project
+from services.coder import appending, heads, history, looking, pinning, refusing, spec, turns
+from services.coder.advancing import advance
+from services.coder.ports import Ports
+from services.coder.refusing import Refusal
+from services.coder.spending import Asker
+
+log = structlog.get_logger()
+ASK_AGAIN = Refusal(code="moved", detail="it could be decided only after a while")
+
+
+async def on_note(event: Recorded, note: NoteCommand, ports: Ports) -> None:
+    """Request what the note asks for, once; raises `Temporary` while GitLab is not ready."""
+    agent = await ports.agent.user()
+    heard = command(note.text, agent.username)
+    if heard is None or heard.name == "review":
+        return
+    kind: TaskKind = "coding" if heard.name == "code" else "ask"
+    task_id = spec.task_id(kind, note.project_id, note.iid, note.note_id)
+    if await appending.is_settled(note.project_id, note.iid, task_id, ports):
+        if kind == "coding":
+            await advance(str(note.project_id), str(note.iid), event, ports)
+        return
+    looked = await look_up(
+        note, gitlab=ports.gitlab, agent=agent, levels=ports.policy.levels, now=ports.clock.now()
+    )
+    if isinstance(looked, Ignored):
+        log.info("command ignored", task_id=task_id, why=looked.why)
+        return
+    project = await looking.served(note.project_id, ports)
+    if project is None:
+        log.info("command ignored", task_id=task_id, why="not in GITLAB_PROJECTS")
+        return
+    if isinstance(looked, Denied):
+        await _deny(_hollow(kind, looked, project, ports), looked, event, ports)
+    else:
+        await _serve(heard, kind, looked, project, event, ports)
+
+
+async def _deny(wanted: TaskRequested, looked: Denied, cause: Recorded, ports: Ports) -> None:
+    """Once an hour and person in words (SR-43)."""
+    what = f"access {wanted.scope}!{wanted.ref} {looked.requester.user_id}"
+    quiet = await ports.spending.told(what, wanted.task_id)
+    refusal = Refusal(code="access", needed=looked.needed)
+    await appending.refuse(wanted, refusal, cause, ports, quiet=quiet)
+
+
+async def _serve(
+    heard: Command,
+    kind: TaskKind,
+    asked: Asked,
+    project: Project,
+    cause: Recorded,
+    ports: Ports,
+) -> None:
+    hollow = _hollow(kind, asked, project, ports)
+    if heard.name == "help":
+        await _help(hollow, cause, ports)
+        return
+    if not await within_budget(hollow, cause, ports):
+        return
+    found: TaskRequested | Refusal
+    if heard.name == "ask":
+        found = _question(asked, hollow, cause, ports)
+    else:
+        found = await _code(asked, project, hollow, cause, ports)
+    if isinstance(found, Refusal):
+        await appending.refuse(hollow, found, cause, ports)
+        return
+    await begin(spec.with_instruction(found, heard.instruction), cause, ports)
+    if kind == "coding":
+        await advance(found.scope, found.ref, cause, ports)
+
+
+async def begin(wanted: TaskRequested, cause: Recorded, ports: Ports) -> None:
+    """Append the request that a Job is for."""
+    appended = await appending.request(wanted, cause, ports)
+    if not appended.instruction:
+        # It was to be refused when a process died; why is not known any more.
+        await appending.end(appended, appending.refused(appended, ASK_AGAIN), cause, ports)
+    ports.wake(subjects.task_requested(wanted.scope, wanted.ref, wanted.task_id))
+
+
+async def within_budget(hollow: TaskRequested, cause: Recorded, ports: Ports) -> bool:
+    """Whether the task may be asked for; if not it is refused, the first time in words (SR-43)."""
+    requester = hollow.requester
+    place = f"{hollow.scope}.{hollow.ref}"
+    user = f"{requester.user_id} {requester.account_id}" if requester else ""
+    asker = Asker(place=place, user=user, project_id=hollow.project_id)
+    used_up = await ports.spending.take(hollow.task_id, asker, ports.clock.now())
+    if not used_up:
+        return True
+    quiet = await ports.spending.told(f"budget {place}", hollow.task_id)
+    refusal = Refusal(code="budget", detail=f"of the {used_up}")
+    await appending.refuse(hollow, refusal, cause, ports, quiet=quiet)
+    return False
+
+
+async def _help(hollow: TaskRequested, cause: Recorded, ports: Ports) -> None:
+    place = f"{hollow.scope}.{hollow.ref}"
+    if not await ports.spending.take_help(hollow.task_id, place, ports.clock.now()):
+        log.info("command ignored", task_id=hollow.task_id, why="help was given often enough")
+        return
+    wanted = await appending.request(hollow, cause, ports)
+    if wanted.instruction:
+        return
+    answer = Answered(task_id=wanted.task_id, head_sha=wanted.head_sha, answer="", help=True)
+    await appending.end(wanted, answer, cause, ports)
+
+
+def _question(asked: Asked, hollow: TaskRequested, cause: Recorded, ports: Ports) -> TaskRequested:
+    """Any head will do, of a closed merge request too."""
+    if pinning.refs_now(asked.mr) is None and _is_fresh(cause, ports):
+        raise Temporary("GitLab has not made the diff yet", delay=heads.WAIT_SECONDS)
+    return hollow
+
+
+async def _code(
+    asked: Asked, project: Project, hollow: TaskRequested, cause: Recorded, ports: Ports
+) -> TaskRequested | Refusal:
+    refusal = refusing.of_state(asked.mr, asked.note)
+    if refusal:
+        return refusal
+    place = await looking.place(asked.mr, project, ports)
+    refusal = refusing.of_place(place, asked.requester.access_level)
+    if refusal or place.source is None or place.branch is None:
+        return refusal or Refusal(code="no_branch")
+    # The log after GitLab: a commit of ours that GitLab shows is then known to be on its way.
+    records = await history.of_branches(hollow.scope, hollow.ref, ports.log)
+    line = turns.lines(records).get((place.source.id, place.branch.name), [])
+    asked_at = asked.note.created_at or cause.time
+    refs = await heads.pin(asked.mr, place.branch.sha, asked_at, line, cause=cause, ports=ports)
+    if isinstance(refs, Refusal):
+        return refs
+    return msgspec.structs.replace(hollow, diff_refs=refs, push=push_target(place))
+
+
+def push_target(place: refusing.Place) -> PushTarget:
+    """The merge request's source branch; call it only where nothing was refused."""
+    assert place.source is not None  # noqa: S101  # see above
+    assert place.branch is not None  # noqa: S101  # see above
+    return PushTarget(
+        project_id=place.source.id,
+        clone_url=place.source.http_url_to_repo,
+        branch=place.branch.name,
+        never_to=never_to(place.source, place.protected),
+    )
+
+
+def never_to(project: Project, patterns: tuple[str, ...]) -> tuple[str, ...]:
+    """Default and protected branches, for the publisher to look at again (SR-35)."""
+    return tuple(dict.fromkeys(name for name in (project.default_branch, *patterns) if name))
+
+
+def _hollow(kind: TaskKind, asked: Asked | Denied, project: Project, ports: Ports) -> TaskRequested:
+    """The request without an instruction, as refusals and help have it."""
+    terms = spec.Terms(limits=ports.policy.limits, now=ports.clock.now())
+    refs = pinning.refs_now(asked.mr) or pinning.alone(asked.mr.sha)
+    return spec.of_note(kind, asked, project, refs, terms)
+
+
+def _is_fresh(cause: Recorded, ports: Ports) -> bool:
+    return ports.clock.now() - cause.time < pinning.LONGEST_WAIT

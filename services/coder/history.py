@@ -1,0 +1,26 @@
+"""The part of the log that a decision about a branch needs. Called by the handlers."""
+
+from __future__ import annotations
+
+from libs.common import subjects
+from libs.common.events.envelope import Recorded
+from libs.common.events.log import EventLog
+
+_REQUESTED, _PUBLISHED = "task.requested.", "task.published."
+
+
+async def of_branches(scope: str, ref: str, log: EventLog) -> list[Recorded]:
+    """The history of one merge request or issue, and of all others that may share its branch.
+
+    Two merge requests of a project may come from one branch; those without a coding task that is
+    not published yet say nothing about turns.
+    """
+    places = {(scope, ref)}
+    if scope.isdecimal():
+        asked = await log.subjects(f"{_REQUESTED}{scope}.*.*")
+        over = await log.subjects(f"{_PUBLISHED}{scope}.*.*")
+        tails = {name.removeprefix(_REQUESTED) for name in asked}
+        tails -= {name.removeprefix(_PUBLISHED) for name in over}
+        coding = (tail for tail in tails if subjects.last_token(tail).startswith("coding-"))
+        places |= {subjects.scope_and_ref(_REQUESTED + tail) for tail in coding}
+    return await log.history(*(subjects.history(*place) for place in sorted(places)))

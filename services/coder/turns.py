@@ -1,0 +1,157 @@
+"""Whose turn it is on a branch: pure, from the log. Called by `advancing` and the reconciler.
+
+One coding task at a time per source project and branch, in the order of the notes that asked
+(GitLab's note ids ascend). A task waits while one before it may still push, and while its pin is
+stale: a commit of ours came after it was asked for. A stale task never starts, it is asked again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+
+import msgspec
+
+from libs.common.events.envelope import Recorded
+from libs.common.events.facts import NoteCommand
+from libs.common.events.tasks import ChangesProposed, Result, TaskPublished, TaskRequested
+from libs.common.launching.plan import OpenTask
+
+Branch = tuple[int, str]
+"""Source project and name."""
+_PART = re.compile(r"(.+)-p([1-9][0-9]{0,3})")
+
+
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """A coding task with all that the log has of it; `asked_seq` is where its note is there."""
+
+    request: TaskRequested
+    record: Recorded
+    asked_seq: int
+    result: Result | None = None
+    published: TaskPublished | None = None
+    published_seq: int = 0
+
+    @property
+    def is_open(self) -> bool:
+        return self.result is None
+
+    @property
+    def is_proposed(self) -> bool:
+        """Its change is on its way to the branch."""
+        return isinstance(self.result, ChangesProposed) and self.published is None
+
+    @property
+    def commit_sha(self) -> str:
+        """Its commit on the branch; empty as long as there is none."""
+        return self.published.commit_sha if self.published else ""
+
+    @property
+    def order(self) -> tuple[int, int]:
+        asked_in = self.request.asked_in
+        return (asked_in.note_id if asked_in else 0, part(self.request.task_id))
+
+
+def part(task_id: str) -> int:
+    """How often the command was asked with another pin: 1 for the first."""
+    found = _PART.fullmatch(task_id)
+    return int(found[2]) if found else 1
+
+
+def following(task_id: str) -> str:
+    """The id under which the same command is asked again: `…-p2` after the first."""
+    found = _PART.fullmatch(task_id)
+    return f"{found[1] if found else task_id}-p{part(task_id) + 1}"
+
+
+def lines(records: Iterable[Recorded]) -> dict[Branch, list[Turn]]:
+    """The coding tasks of each branch, in the order in which they may push."""
+    records = list(records)
+    ends = {r.event.task_id: r.event for r in records if isinstance(r.event, Result)}
+    published = {r.event.task_id: r for r in records if isinstance(r.event, TaskPublished)}
+    notes = {
+        (r.event.project_id, r.event.iid, r.event.note_id): r.seq
+        for r in records
+        if isinstance(r.event, NoteCommand)
+    }
+    found: dict[Branch, list[Turn]] = {}
+    for record in records:
+        request = record.event
+        if not isinstance(request, TaskRequested) or request.push is None:
+            continue
+        posted = published.get(request.task_id)
+        turn = Turn(
+            request=request,
+            record=record,
+            asked_seq=_asked_seq(record, request, notes),
+            result=ends.get(request.task_id),
+            published=posted.event if posted and isinstance(posted.event, TaskPublished) else None,
+            published_seq=posted.seq if posted else 0,
+        )
+        found.setdefault((request.push.project_id, request.push.branch), []).append(turn)
+    return {branch: sorted(turns, key=attrgetter("order")) for branch, turns in found.items()}
+
+
+def _asked_seq(
+    record: Recorded, request: TaskRequested, notes: dict[tuple[int, int, int], int]
+) -> int:
+    """Own commits after this place in the log make the pin stale.
+
+    For the first request it is the note's: while GitLab was read, a commit may have come.
+    """
+    if request.asked_in is None or part(request.task_id) > 1:
+        return record.seq
+    return notes.get((request.project_id, request.iid, request.asked_in.note_id), record.seq)
+
+
+def newest_commit(line: Sequence[Turn]) -> Turn | None:
+    """The last task of the branch whose commit is on it."""
+    pushed = [turn for turn in line if turn.commit_sha]
+    return max(pushed, key=attrgetter("published_seq"), default=None)
+
+
+def own_commits(line: Sequence[Turn]) -> frozenset[str]:
+    """Commits that our tasks put on the branch."""
+    return frozenset(turn.commit_sha for turn in line if turn.commit_sha)
+
+
+def is_stale(turn: Turn, line: Sequence[Turn]) -> bool:
+    """Whether our own commit came after the turn was asked for, and it is not pinned to it."""
+    newest = newest_commit(line)
+    if newest is None or turn.request.asked_in is None:
+        return False
+    moved = newest.commit_sha != turn.request.head_sha
+    return moved and newest.published_seq > turn.asked_seq
+
+
+def must_wait(turn: Turn, line: Sequence[Turn]) -> bool:
+    """Whether another task of the branch has to be published first."""
+    return any(_is_in_the_way(other, turn) for other in line if other is not turn)
+
+
+def _is_in_the_way(other: Turn, turn: Turn) -> bool:
+    if other.request.expires_at < turn.record.time:
+        # Nobody publishes it any more; the branch is not lost for that.
+        return False
+    return other.is_proposed or (other.is_open and other.order < turn.order)
+
+
+def next_turn(line: Sequence[Turn]) -> Turn | None:
+    """The task of the branch that may start, or has started, if there is one."""
+    return next((turn for turn in line if turn.is_open and not must_wait(turn, line)), None)
+
+
+def on_hold(tasks: Iterable[OpenTask], records: Iterable[Recorded]) -> set[str]:
+    """Ids of open tasks that must not start: the reconciler's `Hold`.
+
+    A request without an instruction has its end right behind it: help, or a refusal.
+    """
+    held = {task.task_id for task in tasks if not task.request.instruction.strip()}
+    for line in lines(records).values():
+        held |= {
+            turn.request.task_id
+            for turn in line
+            if turn.is_open and (must_wait(turn, line) or is_stale(turn, line))
+        }
+    return held
