@@ -111,16 +111,44 @@ def decide(
         return Nothing("it is a draft (REVIEW_DRAFTS)", "draft")
     if reviewed_key(head.sha, head.target_branch) in reviewed:
         return Nothing("this head was reviewed", "reviewed")
-    tasks = [r for r in history if isinstance(r.event, TaskRequested) and r.event.kind == "review"]
+    tasks = reviews(history)
     for task in tasks:
         served = _served(task, head, history, newest=task is tasks[-1])
         if served:
             return served
-    attempts = sum(1 for task in tasks if _request(task).head_sha == head.sha)
+    attempts = sum(1 for task in tasks if request_of(task).head_sha == head.sha)
     return Review(f"review-{head.project_id}-{head.iid}-{head.sha[:16]}-{attempts}")
 
 
-def _request(record: Recorded) -> TaskRequested:
+def reviews(history: Sequence[Recorded]) -> list[Recorded]:
+    """Requests for reviews that were to run, oldest first; a refused command is none."""
+    return [
+        record
+        for record in history
+        if isinstance(record.event, TaskRequested)
+        and record.event.kind == "review"
+        and not is_refused(record.event)
+    ]
+
+
+def is_refused(request: TaskRequested) -> bool:
+    """Whether the task was refused when it was requested: it is there for its answer only."""
+    return request.max_launches == 0
+
+
+def asked_for(history: Sequence[Recorded], note_id: int) -> TaskRequested | None:
+    """The review that this note asked for already, on whatever head."""
+    for record in history:
+        event = record.event
+        if isinstance(event, TaskRequested) and event.kind == "review":
+            asked_in = event.asked_in
+            if asked_in is not None and asked_in.note_id == note_id:
+                return event
+    return None
+
+
+def request_of(record: Recorded) -> TaskRequested:
+    """The request in a record of `reviews`."""
     assert isinstance(record.event, TaskRequested)  # noqa: S101  # narrowed by the caller
     return record.event
 
@@ -129,7 +157,7 @@ def _served(
     task: Recorded, head: Head, history: Sequence[Recorded], *, newest: bool
 ) -> Nothing | None:
     """Why this task makes another review needless, or None."""
-    request = _request(task)
+    request = request_of(task)
     if (request.head_sha, request.target_branch) != (head.sha, head.target_branch):
         return None
     published = _of(history, "task.published", request.task_id)

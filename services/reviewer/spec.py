@@ -1,20 +1,26 @@
-"""The task a review is made of: pure, from what the API said. Called by `handlers`.
+"""The task a review is made of: pure, from what the API said.
 
-Texts from people are cut here, once, so that no event and no prompt grows without bound.
+Called by `handlers` and `commanded`. Texts from people are cut here, once, so that no event and no
+prompt grows without bound.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+import msgspec
+
+from libs.common.asking import Asked, Denied
 from libs.common.errors import Permanent
-from libs.common.events.tasks import Limits, TaskRequested
+from libs.common.events.tasks import DiffRefs, Limits, Refused, RefusedCode, TaskRequested
 from libs.common.gitlab.models import Commit, MergeRequest, Project
 
 LONGEST_TITLE = 1_000
 LONGEST_DESCRIPTION = 60_000
 LONGEST_COMMIT_MESSAGE = 2_000
 MOST_COMMITS = 50
+NO_SHA = "0" * 40
+"""Stands for the head of a refused task when GitLab names none."""
 SHORTEST_LIFE = timedelta(hours=6)
 """A task may wait this long for a slot before it is given up."""
 
@@ -52,6 +58,54 @@ def task_requested(
         limits=limits,
         expires_at=now + max(SHORTEST_LIFE, timedelta(seconds=4 * limits.timeout)),
     )
+
+
+def commanded(
+    found: Asked | Denied,
+    project: Project,
+    commits: list[Commit],
+    *,
+    limits: Limits,
+    now: datetime,
+) -> TaskRequested:
+    """The request for a review that a person asked for; a refused one may never be launched.
+
+    Raises `Permanent` without a diff, unless it is refused: nothing reads the diff then.
+    """
+    mr, note_id = found.mr, found.asked_in.note_id
+    runs = refusal(found) is None
+    if not runs and mr.diff_refs is None:
+        head = mr.sha or NO_SHA
+        refs = DiffRefs(base_sha=head, start_sha=head, head_sha=head)
+        mr = msgspec.structs.replace(mr, diff_refs=refs)
+    head_sha = mr.diff_refs.head_sha if mr.diff_refs else mr.sha
+    task_id = f"review-{mr.project_id}-{mr.iid}-{head_sha[:16]}-n{note_id}"
+    request = task_requested(task_id, mr, project, commits, limits=limits, now=now)
+    return msgspec.structs.replace(
+        request,
+        asked_in=found.asked_in,
+        requester=found.requester,
+        max_launches=request.max_launches if runs else 0,
+    )
+
+
+def refusal(found: Asked | Denied) -> RefusedCode | None:
+    """Why a command that stands starts no review, or None."""
+    if isinstance(found, Denied):
+        return "access"
+    if found.mr.state != "opened":
+        return "closed"
+    # What the review says would be read by more people than the question (SR-10).
+    return "internal_note" if found.note.internal else None
+
+
+def refused(request: TaskRequested, found: Asked | Denied) -> Refused | None:
+    """The end of such a request, or None when it is to run."""
+    code = refusal(found)
+    if code is None:
+        return None
+    needed = found.needed if isinstance(found, Denied) else ""
+    return Refused(task_id=request.task_id, head_sha=request.head_sha, code=code, needed=needed)
 
 
 def _shortened(text: str, longest: int) -> str:

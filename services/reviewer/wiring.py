@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from libs.common.clock import SystemClock
+from libs.common.gitlab.agent import Agent
 from libs.common.gitlab.client import GitLabClient
 from libs.common.jetstream.connection import connected
 from libs.common.jetstream.consumer import Consumer
@@ -17,7 +18,8 @@ from libs.common.jetstream.topology import DEDUP
 from libs.common.launching.building import reconciler
 from libs.common.reviewed import Reviewed
 from libs.common.service import Life, Running
-from services.reviewer.handlers import SOURCE, Policy, Ports, on_event
+from services.reviewer.handlers import on_event
+from services.reviewer.ports import SOURCE, Policy, Ports
 from services.reviewer.settings import Settings
 from services.reviewer.superseding import superseded
 
@@ -46,6 +48,7 @@ async def wire(settings: Settings, life: Life) -> AsyncIterator[Running]:
         ports = Ports(
             log=JetStreamLog(connection),
             gitlab=gitlab,
+            agent=Agent(gitlab, settings.agent_gitlab_username).user,
             reviewed=Reviewed(JetStreamKeyValue(connection, DEDUP)),
             clock=clock,
             policy=Policy(
@@ -54,6 +57,7 @@ async def wire(settings: Settings, life: Life) -> AsyncIterator[Running]:
                 projects=settings.allowed_projects(),
                 review_drafts=settings.review_drafts,
                 allow_http=settings.allow_http_gitlab,
+                levels=settings.levels(),
             ),
             wake=reconciling.wake,
         )

@@ -2,90 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 import msgspec
 import pytest
 
-from libs.common import subjects
-from libs.common.allowed import allowed
-from libs.common.errors import AgentError, Permanent, Temporary
-from libs.common.events.envelope import NewEvent, Recorded
-from libs.common.events.facts import MrOpened
-from libs.common.events.tasks import DiffRefs, Limits, TaskRequested
+from libs.common.errors import Permanent, Temporary
 from libs.common.gitlab.errors import RateLimited, TimedOut, Unauthorized, Unavailable
-from libs.common.reviewed import Reviewed
-from services.reviewer.handlers import Policy, Ports, on_event
-from tests.fakes.clock import FakeClock
-from tests.fakes.gitlab import URL, FakeGitLab
-from tests.fakes.kv import MemoryKeyValue
-from tests.fakes.log import MemoryLog
+from tests.fakes.gitlab import URL
+from tests.unit.reviewer.world import A, B, Sick, World
 
-A, B, BASE = "a" * 40, "b" * 40, "c" * 40
 CALLS = ("merge_request", "project", "commits")
 """What the reviewer asks for one review, in order."""
-
-
-class Sick:
-    """A GitLab on which one kind of call fails."""
-
-    def __init__(self, inner: FakeGitLab, call: str, error: AgentError) -> None:
-        self._inner = inner
-        self._call = call
-        self._error = error
-
-    def __getattr__(self, name: str) -> Any:
-        if name != self._call:
-            return getattr(self._inner, name)
-
-        async def refuse(*_: object) -> None:
-            raise self._error
-
-        return refuse
-
-
-class World:
-    """One merge request at head A and the fact that it was opened."""
-
-    def __init__(self) -> None:
-        self.clock = FakeClock(datetime(2026, 3, 1, 12, tzinfo=UTC))
-        self.log = MemoryLog(self.clock)
-        self.gitlab = FakeGitLab()
-        refs = DiffRefs(base_sha=BASE, start_sha=BASE, head_sha=A)
-        self.mr = self.gitlab.add_merge_request(refs)
-        self.woken: list[str] = []
-
-    async def seen(self, sha: str = A, **fields: Any) -> Recorded:
-        fact = MrOpened(project_id=42, iid=7, head_sha=sha, why="open", **fields)
-        subject = subjects.mr_opened(42, 7, sha)
-        new = NewEvent(
-            subject=subject,
-            event=fact,
-            message_id=f"{sha[:16]}-{len(self.log.events)}",
-            source="test",
-            time=self.clock.now(),
-        )
-        await self.log.append(new)
-        record = await self.log.last(subject)
-        assert record is not None
-        return record
-
-    async def deliver(self, event: Recorded, *, gitlab: Any = None) -> None:
-        """One delivery, as the consumer makes it."""
-        ports = Ports(
-            log=self.log,
-            gitlab=gitlab or self.gitlab,
-            reviewed=Reviewed(MemoryKeyValue(self.clock)),
-            clock=self.clock,
-            policy=Policy(gitlab_url=URL, limits=Limits(), projects=allowed([])),
-            wake=self.woken.append,
-        )
-        await on_event(event, ports=ports)
-
-    def requests(self) -> list[TaskRequested]:
-        found = [record.event for record in self.log.events]
-        return [event for event in found if isinstance(event, TaskRequested)]
 
 
 @pytest.fixture
