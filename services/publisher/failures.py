@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from libs.common.events.envelope import Recorded
-from libs.common.events.tasks import TaskFailed, TaskRequested
+from libs.common.events.tasks import TaskFailed, TaskRequested, Write
 from services.publisher import plan
 from services.publisher.ports import Ports
 from services.publisher.records import outcome, published_already, record_published
@@ -21,7 +21,7 @@ async def publish_failure(result: Recorded, request: TaskRequested, *, ports: Po
     assert isinstance(result.event, TaskFailed)  # noqa: S101  # narrowed by the caller
     if await published_already(request, ports):
         return
-    async with ports.alone(request.project_id, request.iid):
+    async with ports.alone(request):
         why = plan.outdated(request, await look_again(request, ports))
         if why is not None:
             await record_published(outcome(request, "superseded", why), result, request, ports)
@@ -29,9 +29,11 @@ async def publish_failure(result: Recorded, request: TaskRequested, *, ports: Po
         found = await look(request, ports)
         body = failure_body(result.event, request)
         note_id = await put_note(found.notice, body, request, ports)
+        url = f"{request.web_url}#note_{note_id}"
         event = msgspec.structs.replace(
             outcome(request, "failed", result.event.reason),
             summary_note_id=note_id,
-            web_url=f"{request.web_url}#note_{note_id}",
+            web_url=url,
+            writes=(Write(what="note", id=str(note_id), web_url=url),),
         )
         await record_published(event, result, request, ports)

@@ -13,6 +13,7 @@ from libs.common.events.tasks import TaskRequested
 from libs.common.gitlab.models import Discussion, MergeRequest
 from services.publisher.fingerprints import Named, place_of
 from services.publisher.markers import read_markers
+from services.publisher.replies import REPLY
 
 SUMMARY = "summary"
 NOTICE = "notice"
@@ -66,6 +67,8 @@ def ours(discussions: Sequence[Discussion], user_id: int) -> Ours:
             continue
         first = discussion.notes[0]
         for mark in read_markers(first.body):
+            if mark.fingerprint == REPLY:
+                continue
             if mark.fingerprint in {SUMMARY, NOTICE}:
                 standing.setdefault(
                     mark.fingerprint,

@@ -8,9 +8,23 @@ from typing import Any, Protocol
 
 from libs.common.clock import Clock
 from libs.common.events.log import EventLog
-from libs.common.gitlab.models import Discussion, DraftNote, MergeRequest, Note, User
+from libs.common.events.tasks import Artifact, TaskRequested
+from libs.common.git.change import Pushed, PushOrder
+from libs.common.gitlab.models import (
+    Award,
+    Discussion,
+    DraftNote,
+    MergeRequest,
+    Note,
+    Project,
+    User,
+)
+from libs.common.jira.models import Comment
+from libs.common.jira.models import User as JiraUser
 from libs.common.reviewed import Reviewed
 from services.publisher.firewall import Policy
+from services.publisher.patches import PatchPolicy
+from services.publisher.rules import Rules
 
 PositionJson = dict[str, Any]
 """A position in the shape GitLab's API wants, from `libs.common.gitlab.positions`."""
@@ -21,9 +35,39 @@ class GitLab(Protocol):
 
     async def current_user(self) -> User: ...
 
+    async def project(self, project_id: int) -> Project: ...
+
+    async def file(self, project_id: int, path: str, ref: str) -> bytes | None: ...
+
     async def merge_request(self, project_id: int, iid: int) -> MergeRequest: ...
 
+    async def merge_requests_from(
+        self, project_id: int, source_branch: str
+    ) -> list[MergeRequest]: ...
+
+    async def create_merge_request(
+        self,
+        project_id: int,
+        *,
+        source_branch: str,
+        target_branch: str,
+        title: str,
+        description: str,
+    ) -> MergeRequest: ...
+
     async def discussions(self, project_id: int, iid: int) -> list[Discussion]: ...
+
+    async def discussion(self, project_id: int, iid: int, discussion_id: str) -> Discussion: ...
+
+    async def reply(self, project_id: int, iid: int, discussion_id: str, body: str) -> Note: ...
+
+    async def awards(self, project_id: int, iid: int, note_id: int) -> list[Award]: ...
+
+    async def award(self, project_id: int, iid: int, note_id: int, name: str) -> Award | None: ...
+
+    async def remove_award(
+        self, project_id: int, iid: int, note_id: int, award_id: int
+    ) -> None: ...
 
     async def create_note(self, project_id: int, iid: int, body: str) -> Note: ...
 
@@ -44,6 +88,34 @@ class GitLab(Protocol):
     async def publish_drafts(self, project_id: int, iid: int) -> None: ...
 
 
+class Jira(Protocol):
+    """What an issue is told; refusals are `libs.common.jira.errors`."""
+
+    async def current_user(self) -> JiraUser: ...
+
+    async def comments(self, issue_key: str) -> list[Comment]: ...
+
+    async def add_comment(self, issue_key: str, document: dict[str, Any]) -> Comment: ...
+
+    async def transition(self, issue_key: str, status: str) -> bool: ...
+
+
+class Repository(Protocol):
+    """Commits on branches, with the token that may write; refusals are of `libs.common.git`."""
+
+    async def push(self, order: PushOrder, policy: PatchPolicy) -> Pushed: ...
+
+    async def pushed(self, order: PushOrder) -> Pushed | None:
+        """The task's commit, if it is on the branch already."""
+        ...
+
+
+class Artifacts(Protocol):
+    """Bodies that were too large for the log; `Permanent` when one is gone or another."""
+
+    async def get(self, wanted: Artifact) -> bytes: ...
+
+
 class Leases(Protocol):
     """Exclusion between replicas; raises `Temporary` when somebody else holds the key."""
 
@@ -56,13 +128,18 @@ class Ports:
 
     log: EventLog
     gitlab: GitLab
+    jira: Jira | None
+    """None where no Jira is set up."""
+    repository: Repository
+    artifacts: Artifacts
     leases: Leases
     reviewed: Reviewed
     clock: Clock
     policy: Policy
+    rules: Rules
     lease_seconds: int = 30
     """How long the lease of a publisher that died keeps others away."""
 
-    def alone(self, project_id: int, iid: int) -> AbstractAsyncContextManager[object]:
-        """The merge request's lease: one publisher at a time writes to it."""
-        return self.leases.held(f"publish.{project_id}.{iid}", ttl=self.lease_seconds)
+    def alone(self, request: TaskRequested) -> AbstractAsyncContextManager[object]:
+        """The lease of the merge request or issue: one publisher at a time writes to it."""
+        return self.leases.held(f"publish.{request.scope}.{request.ref}", ttl=self.lease_seconds)

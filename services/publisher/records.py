@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 
+import msgspec
 import structlog
 
 from libs.common import metrics, subjects, telemetry
 from libs.common.errors import AgentError
 from libs.common.events.envelope import NewEvent, Recorded
-from libs.common.events.tasks import Outcome, TaskPublished, TaskRequested
+from libs.common.events.tasks import Outcome, TaskPublished, TaskRequested, Write
+from services.publisher.orders import asked_by
 from services.publisher.ports import Ports
 
 log = structlog.get_logger()
@@ -34,6 +37,8 @@ async def record_published(
     event: TaskPublished, result: Recorded, request: TaskRequested, ports: Ports
 ) -> None:
     """Append the record; one that is there already is success."""
+    event = msgspec.structs.replace(event, requester=request.requester)
+    audit(event.writes, request)
     created = await ports.log.create(
         NewEvent(
             subject=_subject(request),
@@ -46,8 +51,7 @@ async def record_published(
         )
     )
     if created.first:
-        metrics.count("reviews", outcome=event.outcome)
-        await _observe(event, request, ports)
+        await _count(event, request, ports)
     log.info(
         "task published",
         task_id=request.task_id,
@@ -60,8 +64,30 @@ async def record_published(
     )
 
 
+def audit(writes: Iterable[Write], request: TaskRequested) -> None:
+    """One line for each thing written outside: who asked, which rule let them (SR-44)."""
+    for write in writes:
+        log.info(
+            "audit",
+            what=write.what,
+            id=write.id,
+            web_url=write.web_url,
+            task_id=request.task_id,
+            asked_by=asked_by(request.requester),
+            rule=request.requester.rule if request.requester else "review of a new head",
+        )
+
+
 def _subject(request: TaskRequested) -> str:
     return subjects.task_published(request.scope, request.ref, request.task_id)
+
+
+async def _count(event: TaskPublished, request: TaskRequested, ports: Ports) -> None:
+    if request.asked_in is not None or request.issue is not None:
+        metrics.count("commands_published", kind=request.kind, outcome=event.outcome)
+    if request.kind == "review":
+        metrics.count("reviews", outcome=event.outcome)
+        await _observe(event, request, ports)
 
 
 async def _observe(event: TaskPublished, request: TaskRequested, ports: Ports) -> None:

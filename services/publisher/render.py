@@ -6,7 +6,7 @@ Golden files in tests/data/golden/notes show what readers see.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -24,22 +24,16 @@ from libs.common.events.tasks import (
 from services.publisher.firewall import (
     SUMMARY_CHARS,
     Policy,
-    clean,
     is_protected,
-    one_line_code,
     suggestion_block,
 )
 from services.publisher.markers import marker
+from services.publisher.wording import WITHHELD, count, file_name, footer, note, plain, safe
 
-WITHHELD = (
-    "*This text was withheld because it seemed to contain a secret. "
-    "An operator can look it up by the task id.*"
-)
 _PROTECTED = "*A suggested change was left out: this file decides what runs, a person changes it.*"
 _SEVERITY: dict[Severity, str] = {"error": "Error", "warning": "Warning", "info": "Note"}
 _WORK: dict[TaskKind, str] = {"review": "review", "ask": "answer", "coding": "code change"}
 _MAX_SKIPPED = 50
-_MAX_NAME = 200
 _UNPLACED_CHARS = 2_000
 _FULL_UNPLACED = 100_000
 """Past this much text, findings without a place are listed by their first words only."""
@@ -88,9 +82,9 @@ class Placed(msgspec.Struct, frozen=True, kw_only=True):
 
 def finding_body(finding: Finding, *, policy: Policy, task_id: str, fingerprint: str) -> str:
     """The first note of a discussion on the finding's lines."""
-    parts = [_headline(_SEVERITY[finding.severity], _safe(finding.comment, policy))]
+    parts = [_headline(_SEVERITY[finding.severity], safe(finding.comment, policy))]
     parts += _suggestion(finding, policy)
-    return _note(parts, marker(task_id, fingerprint))
+    return note(parts, marker(task_id, fingerprint))
 
 
 def summary_body(
@@ -100,22 +94,22 @@ def summary_body(
     summary = msgspec.structs.replace(policy, max_chars=SUMMARY_CHARS)
     parts = ["## Copilot review", _result_line(review, request, placed)]
     if review.summary.strip():
-        parts.append(_safe(review.summary, summary))
+        parts.append(safe(review.summary, summary))
     parts += _unplaced(placed.unplaced, policy)
     parts += _still_open(placed.still_open)
     parts += _coverage(review)
-    parts += ["---", _footer(request, review.usage, sum(review.stages.values()))]
-    return _note(parts, marker(request.task_id, "summary"))
+    parts += ["---", footer(request, review.usage, sum(review.stages.values()))]
+    return note(parts, marker(request.task_id, "summary"))
 
 
 def failure_body(failed: TaskFailed, request: TaskRequested) -> str:
     """One short note: what happened and what comes next; details stay with the operators."""
     work = _WORK[request.kind]
-    words = {"work": work, "minutes": _count(max(1, request.limits.timeout // 60), "minute")}
+    words = {"work": work, "minutes": count(max(1, request.limits.timeout // 60), "minute")}
     what, following = (text.format(**words) for text in _FAILED[failed.reason])
     parts = [f"**No {work} this time.** {what}", following]
-    parts += ["---", _footer(request, Usage(), sum(failed.stages.values()))]
-    return _note(parts, marker(request.task_id, "notice"))
+    parts += ["---", footer(request, Usage(), sum(failed.stages.values()))]
+    return note(parts, marker(request.task_id, "notice"))
 
 
 def notice_settled(request: TaskRequested) -> str:
@@ -123,18 +117,9 @@ def notice_settled(request: TaskRequested) -> str:
     parts = [
         f"An earlier {_WORK[request.kind]} failed; that of `{request.head_sha[:8]}` went through.",
         "---",
-        _footer(request, Usage(), 0),
+        footer(request, Usage(), 0),
     ]
-    return _note(parts, marker(request.task_id, "notice"))
-
-
-def _note(parts: Iterable[str], mark: str) -> str:
-    return "\n\n".join([*parts, mark])
-
-
-def _safe(text: str, policy: Policy) -> str:
-    cleaned = clean(text, policy=policy)
-    return WITHHELD if cleaned.blocked is not None else cleaned.text
+    return note(parts, marker(request.task_id, "notice"))
 
 
 def _headline(label: str, text: str) -> str:
@@ -153,7 +138,7 @@ def _suggestion(finding: Finding, policy: Policy) -> list[str]:
         return [_PROTECTED]
     # Not a one-click change, but the code itself may still help; it passes as any other text.
     ticks = "`" * (3 + finding.suggestion.count("```"))
-    code = _safe(f"{ticks}\n{finding.suggestion.removesuffix(chr(10))}\n{ticks}", policy)
+    code = safe(f"{ticks}\n{finding.suggestion.removesuffix(chr(10))}\n{ticks}", policy)
     meant = msgspec.structs.replace(
         finding,
         line=finding.suggestion_start or finding.line,
@@ -164,7 +149,7 @@ def _suggestion(finding: Finding, policy: Policy) -> list[str]:
 
 def _result_line(review: ReviewDone, request: TaskRequested, placed: Placed) -> str:
     counts = [
-        _count(n, name)
+        count(n, name)
         for severity, name in (("error", "error"), ("warning", "warning"), ("info", "note"))
         if (n := sum(f.severity == severity for f in review.findings))
     ]
@@ -172,7 +157,7 @@ def _result_line(review: ReviewDone, request: TaskRequested, placed: Placed) -> 
     line = f"Commit `{request.head_sha[:8]}`: {found}."
     if placed.threads:
         verb = "is" if placed.threads == 1 else "are"
-        line += f" {_count(placed.threads, 'comment')} {verb} in the diff."
+        line += f" {count(placed.threads, 'comment')} {verb} in the diff."
     return line
 
 
@@ -186,7 +171,7 @@ def _unplaced(findings: Sequence[Finding], policy: Policy) -> list[str]:
         if size > _FULL_UNPLACED:
             parts.append(label)
             continue
-        body = "\n\n".join([_safe(finding.comment, short), *_suggestion(finding, short)])
+        body = "\n\n".join([safe(finding.comment, short), *_suggestion(finding, short)])
         size += len(body)
         parts.append(f"{label}\n\n{body}")
     return parts
@@ -202,27 +187,21 @@ def _still_open(findings: Sequence[Finding]) -> list[str]:
 def _coverage(review: ReviewDone) -> list[str]:
     parts = []
     if review.files_reviewed:
-        parts.append(f"Reviewed: {_count(len(review.files_reviewed), 'file')}.")
+        parts.append(f"Reviewed: {count(len(review.files_reviewed), 'file')}.")
     if review.skipped:
         parts.append(f"### Not reviewed\n\n{_skipped(review.skipped)}")
     return parts
 
 
 def _skipped(files: Sequence[SkippedFile]) -> str:
-    lines = [f"- {_name(f.path)}: {_plain(f.why)}" for f in files[:_MAX_SKIPPED]]
+    lines = [f"- {file_name(f.path)}: {plain(f.why)}" for f in files[:_MAX_SKIPPED]]
     if len(files) > _MAX_SKIPPED:
-        lines.append(f"- and {_count(len(files) - _MAX_SKIPPED, 'more file')}")
+        lines.append(f"- and {count(len(files) - _MAX_SKIPPED, 'more file')}")
     return "\n".join(lines)
 
 
-def _plain(text: str) -> str:
-    """A short foreign sentence on one line."""
-    one_line = " ".join(text.split())
-    return _safe(one_line, Policy(max_chars=_MAX_NAME + 100)).replace("\n", " ")
-
-
 def _where(finding: Finding) -> str:
-    return f"{_name(finding.file)}, {_lines(finding)}" if finding.file else "the merge request"
+    return f"{file_name(finding.file)}, {_lines(finding)}" if finding.file else "the merge request"
 
 
 def _lines(finding: Finding) -> str:
@@ -230,22 +209,3 @@ def _lines(finding: Finding) -> str:
     if finding.end_line <= finding.line:
         return f"line {finding.line}{side}"
     return f"lines {finding.line}-{finding.end_line}{side}"
-
-
-def _name(path: str) -> str:
-    return one_line_code(path if len(path) <= _MAX_NAME else f"…{path[-_MAX_NAME:]}")
-
-
-def _footer(request: TaskRequested, usage: Usage, seconds: float) -> str:
-    parts = [f"Task `{request.task_id}`"]
-    if usage.model:
-        parts.append(one_line_code(usage.model[:_MAX_NAME]))
-    if usage.input_tokens or usage.output_tokens:
-        parts.append(f"{usage.input_tokens:,} tokens in, {usage.output_tokens:,} out")
-    if seconds or usage.seconds:
-        parts.append(f"{seconds or usage.seconds:.0f} s")
-    return " · ".join(parts)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -6,11 +6,12 @@ any two is healed by delivering the same event again.
 
 from __future__ import annotations
 
+import msgspec
 import structlog
 
 from libs.common import telemetry
 from libs.common.events.envelope import Recorded
-from libs.common.events.tasks import DiffRefs, ReviewDone, TaskPublished, TaskRequested
+from libs.common.events.tasks import DiffRefs, ReviewDone, TaskPublished, TaskRequested, Write
 from libs.common.gitlab.errors import NotFound
 from libs.common.gitlab.models import MergeRequest
 from services.publisher import plan
@@ -24,6 +25,8 @@ from services.publisher.placing import (
 from services.publisher.ports import Ports
 from services.publisher.records import outcome, published_already, record_published
 from services.publisher.render import Placed, notice_settled, summary_body
+from services.publisher.replies import superseded
+from services.publisher.threads import CHECK, settle, tell
 
 log = structlog.get_logger()
 
@@ -33,20 +36,27 @@ async def publish_review(result: Recorded, request: TaskRequested, *, ports: Por
     assert isinstance(result.event, ReviewDone)  # noqa: S101  # narrowed by the caller
     if await published_already(request, ports):
         return
-    async with ports.alone(request.project_id, request.iid):
+    async with ports.alone(request):
         mr = await look_again(request, ports)
         why = plan.outdated(request, mr)
         found = await look(request, ports) if mr is not None else plan.Ours()
         if why is not None and not found.of_task(request.task_id):
             if mr is not None:
                 await remove_drafts(request, ports)
-            await record_published(outcome(request, "superseded", why), result, request, ports)
+            left = outcome(request, "superseded", why)
+            if request.asked_in is not None:
+                told = await tell(superseded(why), request, ports)
+                left = msgspec.structs.replace(left, writes=tuple(told))
+            await record_published(left, result, request, ports)
             return
         # Once a part is posted the rest follows: half a review would puzzle its readers.
         review = await _finish(result.event, request, mr, found, ports)
         await ports.reviewed.add(
             request.project_id, request.iid, request.head_sha, request.target_branch
         )
+        if request.asked_in is not None:
+            emoji = await settle(CHECK, request, ports)
+            review = msgspec.structs.replace(review, writes=(*review.writes, *emoji))
         await record_published(review, result, request, ports)
 
 
@@ -98,6 +108,10 @@ async def _finish(
         summary_note_id=note_id,
         discussion_ids=tuple(mine),
         web_url=f"{request.web_url}#note_{note_id}",
+        writes=(
+            Write(what="note", id=str(note_id), web_url=f"{request.web_url}#note_{note_id}"),
+            *(Write(what="discussion", id=discussion_id) for discussion_id in mine),
+        ),
     )
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from urllib.parse import urlsplit
 
 from libs.common.clock import SystemClock
 from libs.common.gitlab.client import GitLabClient
 from libs.common.gitlab.server import Server
+from libs.common.jetstream.artifacts import Artifacts
 from libs.common.jetstream.connection import connected
 from libs.common.jetstream.consumer import Consumer
 from libs.common.jetstream.dead_letters import DeadLetters
@@ -17,15 +18,26 @@ from libs.common.jetstream.kv import JetStreamKeyValue
 from libs.common.jetstream.leases import Leases
 from libs.common.jetstream.log import JetStreamLog
 from libs.common.jetstream.topology import DEDUP, LOCKS
+from libs.common.jira.client import JiraClient
+from libs.common.jira.server import JiraServer
 from libs.common.reviewed import Reviewed
 from libs.common.service import Life, Running
 from libs.common.settings import reveal
 from services.publisher.firewall import Policy
 from services.publisher.handlers import on_event
 from services.publisher.ports import Ports
+from services.publisher.repository import GitRepository
 from services.publisher.settings import Settings
 
 NAME = "publisher"
+
+
+def _jira(server: JiraServer | None) -> AbstractAsyncContextManager[JiraClient | None]:
+    return JiraClient(server) if server else nullcontext()
+
+
+def _hosts(*urls: str | None) -> frozenset[str]:
+    return frozenset(urlsplit(url.lower()).netloc for url in urls if url)
 
 
 @asynccontextmanager
@@ -39,6 +51,7 @@ async def wire(settings: Settings, life: Life) -> AsyncIterator[Running]:
         ca_bundle=str(settings.ca_bundle) if settings.ca_bundle else None,
         allow_http=settings.allow_http_gitlab,
     )
+    jira_server = settings.jira_server()
     async with (
         connected(
             settings.nats_url,
@@ -48,17 +61,22 @@ async def wire(settings: Settings, life: Life) -> AsyncIterator[Running]:
             patience=None,
         ) as connection,
         GitLabClient(server) as gitlab,
+        _jira(jira_server) as jira,
     ):
         ports = Ports(
             log=JetStreamLog(connection),
             gitlab=gitlab,
+            jira=jira,
+            repository=GitRepository(token),
+            artifacts=Artifacts(connection),
             leases=Leases(JetStreamKeyValue(connection, LOCKS), clock),
             reviewed=Reviewed(JetStreamKeyValue(connection, DEDUP)),
             clock=clock,
             policy=Policy(
-                allowed_hosts=frozenset({urlsplit(settings.gitlab_url.lower()).netloc}),
-                secrets=(token,),
+                allowed_hosts=_hosts(settings.gitlab_url, settings.jira_url),
+                secrets=(token, *(jira_server.secrets if jira_server else ())),
             ),
+            rules=settings.rules(),
             lease_seconds=settings.lease_seconds,
         )
         consumer = Consumer(

@@ -12,8 +12,10 @@ import asyncio
 import contextlib
 import re
 import shutil
+from collections.abc import Coroutine
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -43,6 +45,7 @@ from libs.common.git.tree import ChangePolicy, ProposedTree, parse_changes, pars
 
 HISTORY = 100
 """Commits of a moved branch in which the task's own one is looked for."""
+T = TypeVar("T")
 TIP = "refs/gca/tip"
 PATCHED = "refs/gca/patched"
 
@@ -101,18 +104,23 @@ async def apply_and_push(order: PushOrder, *, token: str, policy: ChangePolicy) 
     refusal = await asyncio.to_thread(policy.judge_patch, order.patch)
     if refusal:
         raise wrong.ChangeRefused(refusal)
-    try:
-        return await work.done()
-    except AuthFailed as error:
-        raise error if "GITLAB_TOKEN" in str(error) else wrong.token_refused("fetch") from None
-    finally:
-        await asyncio.to_thread(shutil.rmtree, order.folder, ignore_errors=True)
+    return await work.finished(work.done())
+
+
+async def find_pushed(order: PushOrder, *, token: str) -> Pushed | None:
+    """The task's commit if it is on the branch; nothing is changed, no policy asked.
+
+    For when nothing may be pushed any more, but it matters whether it was.
+    """
+    _check(order)
+    work = _Change(order, token, None)
+    return await work.finished(work.found())
 
 
 class _Change:
     """The commands of one order, which share a deadline."""
 
-    def __init__(self, order: PushOrder, token: str, policy: ChangePolicy) -> None:
+    def __init__(self, order: PushOrder, token: str, policy: ChangePolicy | None) -> None:
         self._order = order
         self._policy = policy
         access = Access(
@@ -124,14 +132,24 @@ class _Change:
         )
         self._git = Commands(order.folder, access, timeout=order.timeout)
 
+    async def finished(self, work: Coroutine[Any, Any, T]) -> T:
+        """With the folder gone afterwards, and a refused token called by its setting."""
+        try:
+            return await work
+        except AuthFailed as error:
+            raise error if "GITLAB_TOKEN" in str(error) else wrong.token_refused("fetch") from None
+        finally:
+            await asyncio.to_thread(shutil.rmtree, self._order.folder, ignore_errors=True)
+
+    async def found(self) -> Pushed | None:
+        await self._prepare()
+        tip = await self._tip()
+        if not tip or tip == self._order.base_sha:
+            return None
+        return (await self._in_history())[1]
+
     async def done(self) -> Pushed:
-        order = self._order
-        await asyncio.to_thread(empty_folder, order.folder)
-        check_version(await self._git.run("ask git for its version", "version"), _OLDEST_GIT)
-        await self._git.run(
-            "prepare", "init", "--quiet", "--template=", *object_format(order.parent)
-        )
-        await asyncio.to_thread(turn_attributes_off, order.folder)
+        await self._prepare()
         if already := await self._look():
             return already
         await self._fetch_commits()
@@ -140,6 +158,15 @@ class _Change:
         sha = await self._commit(tree)
         await self._push(sha)
         return Pushed(sha=sha, files=_files(proposed))
+
+    async def _prepare(self) -> None:
+        order = self._order
+        await asyncio.to_thread(empty_folder, order.folder)
+        check_version(await self._git.run("ask git for its version", "version"), _OLDEST_GIT)
+        await self._git.run(
+            "prepare", "init", "--quiet", "--template=", *object_format(order.parent)
+        )
+        await asyncio.to_thread(turn_attributes_off, order.folder)
 
     # --- is it there already, and may we go on? ---------------------------------------
 
@@ -227,6 +254,7 @@ class _Change:
         proposed = ProposedTree(changes=parse_changes(raw), modes=parse_modes(listed))
         if not proposed.changes:
             raise wrong.NothingToPush("the patch changes nothing")
+        assert self._policy is not None  # noqa: S101  # only `find_pushed` goes without
         refusal = await asyncio.to_thread(self._policy.judge_tree, self._order.patch, proposed)
         if refusal:
             raise wrong.ChangeRefused(refusal)

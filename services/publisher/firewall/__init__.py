@@ -8,6 +8,7 @@ Our own markup (headings, fences, markers) is added after it.
 from __future__ import annotations
 
 from services.publisher.firewall import blocks, limits, quick_actions
+from services.publisher.firewall.bare import bare
 from services.publisher.firewall.inline import code_span
 from services.publisher.firewall.invisible import normal_lines, visible
 from services.publisher.firewall.policy import (
@@ -26,6 +27,7 @@ __all__ = [
     "SUMMARY_CHARS",
     "Cleaned",
     "Policy",
+    "bare",
     "clean",
     "is_protected",
     "one_line_code",

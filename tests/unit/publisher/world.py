@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -21,16 +22,21 @@ from libs.common.events.tasks import (
     TaskPublished,
     TaskRequested,
 )
+from libs.common.git.commit import Signature
 from libs.common.reviewed import Reviewed
 from services.publisher.firewall import Policy
 from services.publisher.handlers import on_event
 from services.publisher.ports import Ports
+from services.publisher.rules import Rules
 from tests.fakes.clock import FakeClock
 from tests.fakes.gitlab import FakeGitLab, Held
+from tests.fakes.jira import FakeJira
 from tests.fakes.kv import MemoryKeyValue
 from tests.fakes.log import MemoryLog
 from tests.samples import review_request
+from tests.unit.publisher.repository import MemoryArtifacts, MemoryRepository
 
+AUTHOR = Signature(name="Copilot Agent", email="bot@example.com")
 BASE, HEAD = "b" * 40, "a" * 40
 REFS = DiffRefs(base_sha=BASE, start_sha=BASE, head_sha=HEAD)
 TASK = f"review-42-7-{HEAD[:16]}-0"
@@ -111,12 +117,17 @@ class Fuse:
 class World:
     """Fakes that outlive any number of publisher processes."""
 
-    def __init__(self) -> None:
+    def __init__(self, **rules: Any) -> None:
         self.clock = FakeClock(datetime(2026, 3, 1, 12, tzinfo=UTC))
         self.log = MemoryLog(self.clock)
         self.gitlab = FakeGitLab()
         self.kv = MemoryKeyValue(self.clock)
         self.mr: Held = self.gitlab.add_merge_request(REFS, diff=DIFF)
+        self.jira: FakeJira | None = FakeJira()
+        self.issue = self.jira.add_issue(status="AI Ready", summary="Add tax")
+        self.repository = MemoryRepository(self.gitlab)
+        self.artifacts = MemoryArtifacts()
+        self.rules = Rules(author=AUTHOR, clones=Path("clones"), **rules)
 
     def ports(self, fuse: Fuse | None = None) -> Ports:
         """The ports of a new process."""
@@ -126,19 +137,31 @@ class World:
         return Ports(
             log=fragile(self.log),
             gitlab=fragile(self.gitlab),
+            jira=fragile(self.jira) if self.jira else None,
+            repository=fragile(self.repository),
+            artifacts=self.artifacts,
+            rules=self.rules,
             leases=MemoryLeases(),
             reviewed=Reviewed(fragile(self.kv)),
             clock=self.clock,
-            policy=Policy(allowed_hosts=frozenset({"gitlab.test"}), secrets=("glpat-canary",)),
+            policy=Policy(
+                allowed_hosts=frozenset({"gitlab.test", "jira.test"}), secrets=("glpat-canary",)
+            ),
         )
 
     async def requested(self, **changes: Any) -> TaskRequested:
         expires_at = self.clock.now() + timedelta(hours=6)
         request = review_request(HEAD, **({"expires_at": expires_at} | changes))
-        await self.append(subjects.task_requested(42, 7, request.task_id), request)
+        await self.append(_subject("requested", request), request)
         return request
 
-    async def ended(self, result: AnyEvent) -> Recorded:
+    async def started(self, request: TaskRequested) -> Recorded:
+        """The event of the request, for tasks that show that they began."""
+        return await self.append(_subject("requested", request), request)
+
+    async def ended(self, result: AnyEvent, request: TaskRequested | None = None) -> Recorded:
+        if request is not None:
+            return await self.append(_subject("result", request), result)
         task_id = getattr(result, "task_id", TASK)
         return await self.append(subjects.task_result(42, 7, task_id), result)
 
@@ -159,10 +182,16 @@ class World:
         for _ in range(2):
             await on_event(record, ports=self.ports())
 
-    async def published(self, task_id: str = TASK) -> TaskPublished | None:
-        record = await self.log.last(subjects.task_published(42, 7, task_id))
+    async def published(
+        self, task_id: str = TASK, *, place: tuple[int | str, int | str] = (42, 7)
+    ) -> TaskPublished | None:
+        record = await self.log.last(subjects.task_published(*place, task_id))
         assert record is None or isinstance(record.event, TaskPublished)
         return record.event if record else None
+
+
+def _subject(verb: str, request: TaskRequested) -> str:
+    return subjects.build("task", verb, request.scope, request.ref, request.task_id)
 
 
 def finding(line: int, comment: str, *, side: str = "new", end: int | None = None) -> Finding:

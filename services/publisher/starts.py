@@ -1,0 +1,50 @@
+"""What shows that work has begun: eyes on the note, the issue in progress.
+
+Called by `handlers` for `TaskRequested`. Niceties: none of them stops the task.
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from libs.common import subjects
+from libs.common.events.tasks import Refused, Superseded, TaskRequested, Write
+from services.publisher.issues import move
+from services.publisher.ports import Ports
+from services.publisher.records import audit, published_already
+from services.publisher.threads import EYES, NOT_TAKEN, missed
+
+log = structlog.get_logger()
+
+
+async def show_start(request: TaskRequested, *, ports: Ports) -> None:
+    """Nothing for tasks nobody asked for, refused ones, and those that are done with."""
+    if request.asked_in is None and request.issue is None:
+        return
+    # Under the lease: the end of this very task takes the eyes away again.
+    async with ports.alone(request):
+        if await published_already(request, ports) or await _is_left(request, ports):
+            return
+        if request.issue is not None:
+            writes = await move(ports.rules.in_progress, request, ports)
+        else:
+            writes = await _open_eyes(request, ports)
+        audit(writes, request)
+
+
+async def _is_left(request: TaskRequested, ports: Ports) -> bool:
+    subject = subjects.task_result(request.scope, request.ref, request.task_id)
+    end = await ports.log.last(subject)
+    return end is not None and isinstance(end.event, Refused | Superseded)
+
+
+async def _open_eyes(request: TaskRequested, ports: Ports) -> list[Write]:
+    assert request.asked_in is not None  # noqa: S101  # narrowed by the caller
+    try:
+        award = await ports.gitlab.award(
+            request.project_id, request.iid, request.asked_in.note_id, EYES
+        )
+    except NOT_TAKEN as error:
+        missed("emoji", error, request)
+        return []
+    return [Write(what="emoji", id=str(award.id))] if award else []
