@@ -247,6 +247,24 @@ async def test_behaviour_34_a_reply_turns_an_individual_note_into_a_thread(scene
     assert [note["type"] for note in after["notes"]] == ["DiscussionNote", "DiscussionNote"]
 
 
+async def test_behaviour_34_one_discussion_is_read_in_its_own_merge_request_only(scene):
+    note = await scene.gitlab.comment(scene.merge_request, "/copilot why?")
+    shown = await scene.reader.get(f"{scene.api}/discussions/{note.discussion_id}")
+    assert [one["body"] for one in shown.body["notes"]] == ["/copilot why?"]
+    other = await scene.gitlab.open_merge_request(scene.project, source_branch="feature")
+    path = f"/projects/{scene.project.id}/merge_requests/{other.iid}/discussions"
+    answer = await scene.reader.get(f"{path}/{note.discussion_id}")
+    assert (answer.status, answer.body) == (404, {"message": "404 Discussion Not Found"})
+
+
+async def test_behaviour_43_a_reply_that_timed_out_may_be_there(scene):
+    note = await scene.gitlab.comment(scene.merge_request, "/copilot why?")
+    path = f"{scene.api}/discussions/{note.discussion_id}/notes"
+    scene.gitlab.faults.add(method="POST", path="/discussions/.+/notes$", commit=True, status=504)
+    assert (await scene.bot.post(path, json={"body": "Because."})).status == 504
+    assert [n.body for n in scene.gitlab.notes(scene.merge_request)][1:] == ["Because."]
+
+
 async def test_behaviour_34_an_unknown_discussion_is_404(scene):
     path = f"{scene.api}/discussions/{'0' * 40}/notes"
     answer = await scene.bot.post(path, json={"body": "x"})
@@ -286,6 +304,17 @@ async def test_behaviour_39_the_same_emoji_twice_is_404(scene):
     assert (second.status, second.body) == (404, wanted)
     assert [award["name"] for award in (await scene.bot.get(path)).body] == ["eyes"]
     assert (await scene.human.delete(f"{path}/{first.body['id']}")).status == 401
+
+
+async def test_an_emoji_is_taken_back_once_by_who_gave_it(scene):
+    note = await scene.gitlab.comment(scene.merge_request, "/copilot help")
+    path = f"{scene.api}/notes/{note.id}/award_emoji"
+    given = (await scene.bot.post(path, json={"name": "eyes"})).body
+    assert (given["user"]["id"], given["awardable_id"]) == (scene.gitlab.bot.id, note.id)
+    assert (await scene.bot.delete(f"{path}/{given['id']}")).status == 204
+    again = await scene.bot.delete(f"{path}/{given['id']}")
+    assert (again.status, again.body) == (404, {"message": "404 Award Emoji Not Found"})
+    assert (await scene.bot.post(path, json={"name": "eyes"})).status == 201
 
 
 async def test_behaviour_40_suggestions_are_listed_with_the_lines_they_replace(scene):

@@ -349,6 +349,60 @@ async def test_behaviour_16_note_actions_are_create_and_update_and_absent_before
     assert "action" not in (await last_body(scene, "note"))["object_attributes"]
 
 
+NOTE_KEYS = (
+    "attachment author_id change_position commit_id created_at discussion_id id internal "
+    "line_code note noteable_id noteable_type original_position position project_id resolved_at "
+    "resolved_by_id resolved_by_push st_diff system type updated_at updated_by_id description url "
+    "action"
+)
+
+
+async def test_a_note_hook_has_every_field_of_a_comment_on_a_merge_request(scene):
+    note = await scene.gitlab.comment(scene.merge_request, "/copilot rename it")
+    await scene.gitlab.settle()
+    body = scene.receiver.bodies("note")[-1]
+    attributes = body["object_attributes"]
+    assert sorted(NOTE_KEYS.split()) == sorted(attributes)
+    assert (attributes["note"], attributes["discussion_id"]) == (note.body, note.discussion_id)
+    assert (attributes["internal"], attributes["system"], attributes["type"]) == (
+        False,
+        False,
+        None,
+    )
+    assert body["user"]["username"] == "alice"
+    assert body["merge_request"]["iid"] == scene.merge_request.iid
+    assert body["merge_request"]["last_commit"]["id"] == scene.merge_request.head_sha
+    assert "changes" not in body["merge_request"]
+
+
+async def test_a_note_hook_of_a_reply_names_its_thread_and_its_line(scene):
+    await scene.discuss("app.py", body="Why?", new_line=10)
+    [thread] = scene.gitlab.discussions(scene.merge_request)
+    await scene.gitlab.comment(scene.merge_request, "/copilot fix this", discussion=thread)
+    await scene.gitlab.settle()
+    attributes = scene.receiver.bodies("note")[-1]["object_attributes"]
+    assert (attributes["discussion_id"], attributes["type"]) == (thread.id, "DiffNote")
+    assert attributes["position"]["new_line"] == 10
+    note = await scene.gitlab.comment(scene.merge_request, "Alone")
+    [_, single] = scene.gitlab.discussions(scene.merge_request)
+    await scene.gitlab.comment(scene.merge_request, "No longer", discussion=single)
+    await scene.gitlab.settle()
+    attributes = scene.receiver.bodies("note")[-1]["object_attributes"]
+    assert (attributes["discussion_id"], attributes["type"]) == (
+        note.discussion_id,
+        "DiscussionNote",
+    )
+
+
+async def test_an_internal_note_is_a_confidential_hook(scene):
+    await scene.bot.post(f"{scene.api}/notes", json={"body": "quietly", "internal": True})
+    await scene.gitlab.settle()
+    request = scene.receiver.requests[-1]
+    assert request.headers["X-Gitlab-Event"] == "Confidential Note Hook"
+    assert request.body["event_type"] == "confidential_note"
+    assert request.body["object_attributes"]["internal"] is True
+
+
 async def test_resolving_the_last_thread_sends_an_update_without_changes(scene):
     discussion = (await scene.discuss("app.py", new_line=10)).body
     await scene.bot.put(f"{scene.api}/discussions/{discussion['id']}", json={"resolved": True})

@@ -85,7 +85,7 @@ class Call:
     def may_edit(self, merge_request: MergeRequest) -> bool:
         project = merge_request.project
         level = project.access_level(self.user)
-        own = merge_request.author is self.user and level > 0
+        own = merge_request.author is self.user and project.visible_to(self.user)
         return not project.archived and (own or level >= DEVELOPER)
 
     # --- parameters -----------------------------------------------------------

@@ -37,7 +37,7 @@ class NewNote:
     discussion_id: str | None = None
     position: Position | None = None
     internal: bool = False
-    suggestions: bool = True
+    thread: Note | None = None  # the first note of the thread this one joins
 
 
 @dataclass
@@ -179,11 +179,22 @@ def save(  # a checked note
         original_position=new.position,
         line_code=code,
     )
+    if new.thread is not None:
+        _join(note, new.thread)
     merge_request.notes.append(note)
     note.suggestions = _suggestions(world, merge_request, note)
     touch(world, merge_request)
     events.note_event(world, merge_request, note, "create")
     return note
+
+
+def _join(note: Note, first: Note) -> None:
+    """Sit where the thread sits; an individual note becomes a thread by its first reply."""
+    first.type = first.type or "DiscussionNote"
+    note.position = first.position
+    note.original_position = first.original_position
+    note.line_code = first.line_code
+    note.outdated = first.outdated
 
 
 def _suggestions(world: World, merge_request: MergeRequest, note: Note) -> list[Suggestion]:
@@ -216,14 +227,8 @@ def reply(  # a reply is a note in a discussion
     if first.system:
         raise bad_request("Discussion can not be replied to.")
     kind = "DiffNote" if first.type == "DiffNote" else "DiscussionNote"
-    posted = post(world, merge_request, author, NewNote(body, kind, discussion_id=discussion.id))
-    if posted.note is not None:
-        first.type = first.type or "DiscussionNote"
-        posted.note.position = first.position
-        posted.note.original_position = first.original_position
-        posted.note.line_code = first.line_code
-        posted.note.outdated = first.outdated
-    return posted
+    new = NewNote(body, kind, discussion_id=discussion.id, internal=first.internal, thread=first)
+    return post(world, merge_request, author, new)
 
 
 def edit(world: World, merge_request: MergeRequest, note: Note, body: str) -> None:
