@@ -10,6 +10,7 @@ from libs.common.events.envelope import NewEvent, Recorded
 from libs.common.events.tasks import Refused, TaskRequested
 from libs.common.gitlab.clone_url import clone_url_allowed
 from libs.common.gitlab.models import MergeRequest, Project
+from libs.common.launching.ended import count_end
 from services.reviewer.ports import SOURCE, Ports
 
 log = structlog.get_logger()
@@ -62,13 +63,13 @@ async def request(
         iid=wanted.iid,
         task_id=wanted.task_id,
         head_sha=wanted.head_sha,
-        refused=refused.code if refused else "",
+        **({"refused": refused.code} if refused else {}),
     )
 
 
 async def refuse(wanted: TaskRequested, refused: Refused, cause: Recorded, ports: Ports) -> None:
     """Append the end of a command that starts nothing; one that has an end keeps it."""
-    await ports.log.create(
+    created = await ports.log.create(
         NewEvent(
             subject=subjects.task_result(wanted.scope, wanted.ref, wanted.task_id),
             event=refused,
@@ -79,3 +80,5 @@ async def refuse(wanted: TaskRequested, refused: Refused, cause: Recorded, ports
             traceparent=telemetry.current(),
         )
     )
+    if created.first:
+        count_end(wanted.kind, refused)

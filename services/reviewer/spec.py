@@ -1,12 +1,11 @@
 """The task a review is made of: pure, from what the API said.
 
-Called by `handlers` and `commanded`. Texts from people are cut here, once, so that no event and no
-prompt grows without bound.
+Called by `handlers` and `commanded`.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 
@@ -14,15 +13,17 @@ from libs.common.asking import Asked, Denied
 from libs.common.errors import Permanent
 from libs.common.events.tasks import DiffRefs, Limits, Refused, RefusedCode, TaskRequested
 from libs.common.gitlab.models import Commit, MergeRequest, Project
+from libs.common.requesting import (
+    LONGEST_DESCRIPTION,
+    LONGEST_TITLE,
+    expires_at,
+    shortened,
+)
 
-LONGEST_TITLE = 1_000
-LONGEST_DESCRIPTION = 60_000
 LONGEST_COMMIT_MESSAGE = 2_000
 MOST_COMMITS = 50
 NO_SHA = "0" * 40
 """Stands for the head of a refused task when GitLab names none."""
-SHORTEST_LIFE = timedelta(hours=6)
-"""A task may wait this long for a slot before it is given up."""
 
 
 def task_requested(
@@ -49,14 +50,14 @@ def task_requested(
         source_branch=mr.source_branch,
         target_branch=mr.target_branch,
         diff_refs=mr.diff_refs,
-        title=_shortened(mr.title, LONGEST_TITLE),
-        description=_shortened(mr.description, LONGEST_DESCRIPTION),
+        title=shortened(mr.title, LONGEST_TITLE),
+        description=shortened(mr.description, LONGEST_DESCRIPTION),
         author=mr.author_username,
         commit_messages=tuple(
-            _shortened(commit.message, LONGEST_COMMIT_MESSAGE) for commit in commits[:MOST_COMMITS]
+            shortened(commit.message, LONGEST_COMMIT_MESSAGE) for commit in commits[:MOST_COMMITS]
         ),
         limits=limits,
-        expires_at=now + max(SHORTEST_LIFE, timedelta(seconds=4 * limits.timeout)),
+        expires_at=expires_at(limits, now),
     )
 
 
@@ -106,7 +107,3 @@ def refused(request: TaskRequested, found: Asked | Denied) -> Refused | None:
         return None
     needed = found.needed if isinstance(found, Denied) else ""
     return Refused(task_id=request.task_id, head_sha=request.head_sha, code=code, needed=needed)
-
-
-def _shortened(text: str, longest: int) -> str:
-    return text if len(text) <= longest else text[: longest - 1] + "…"
