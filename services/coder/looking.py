@@ -44,7 +44,10 @@ async def place(mr: MergeRequest, project: Project, ports: Ports) -> Place:
     source = await _source(mr, project, ports)
     if source is None:
         return Place(mr=mr, source=None)
-    branch = await ports.gitlab.branch(source.id, mr.source_branch)
+    try:
+        branch = await ports.gitlab.branch(source.id, mr.source_branch)
+    except Forbidden:
+        return Place(mr=mr, source=None)
     if branch is None:
         return Place(mr=mr, source=source)
     target = None

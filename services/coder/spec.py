@@ -68,9 +68,13 @@ def of_note(
 
 
 def of_issue(ready: JiraReady, place: tuple[str, str], terms: Terms) -> TaskRequested:
-    """What an issue asks for, as far as Jira says it; the project's part comes later."""
+    """What an issue asks for, as far as Jira says it; the project's part comes later.
+
+    Not a word of an issue that only some may see (SR-10).
+    """
     scope, ref = place
-    title = requesting.shortened(ready.summary, requesting.LONGEST_TITLE)
+    summary = "" if ready.restricted else ready.summary
+    title = requesting.shortened(summary, requesting.LONGEST_TITLE)
     return TaskRequested(
         task_id=f"coding-{scope}-{ref}-{ready.change_id}",
         kind="coding",
