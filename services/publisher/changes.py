@@ -92,15 +92,16 @@ async def _push(order: PushOrder, policy: PatchPolicy, ports: Ports) -> OnBranch
 async def _ci_files(request: TaskRequested, ports: Ports) -> tuple[str, ...]:
     """The CI file and what it includes, in the target and, where it differs, in the source."""
     target = target_of(request)
+    places = [(request.project_id, request.target_branch)]
+    if not target.new_branch:
+        places.append((target.project_id, request.head_sha))
+    named: list[str] = []
     try:
         project = await ports.gitlab.project(request.project_id)
         path = config_path(project.ci_config_path)
-        places = [(request.project_id, request.target_branch)]
-        if not target.new_branch:
-            places.append((target.project_id, request.head_sha))
-        files = [await ports.gitlab.file(where, path, ref) for where, ref in places]
+        named.append(path)
+        for where, ref in places:
+            named += local_includes(await ports.gitlab.file(where, path, ref) or b"")
     except (Conflict, Forbidden, Invalid, NotFound) as error:
         log.warning("the CI file cannot be read", task_id=request.task_id, why=str(error))
-        return ()
-    named = [name for content in files if content for name in local_includes(content)]
-    return tuple(dict.fromkeys((path, *named)))
+    return tuple(dict.fromkeys(named))

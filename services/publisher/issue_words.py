@@ -24,7 +24,7 @@ MERGE_REQUEST = "merge-request"
 """The item of a description's marker."""
 _CODE_OR_MARK = re.compile(
     r"(?P<code>^```.*?^```$|`+[^`\n]+`+)|\\(?P<escaped>[!-/:-@\[-`{-~])|(?P<bold>\*\*)"
-    r"|(?<![\w*])\*(?P<soft>[^*\n]+)\*(?![\w*])",
+    r"|(?<![\w*])\*(?=\S)(?P<soft>[^*\n]+)(?<=\S)\*(?![\w*])",
     re.DOTALL | re.MULTILINE,
 )
 Node = dict[str, Any]

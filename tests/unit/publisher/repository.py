@@ -101,4 +101,4 @@ class MemoryArtifacts:
 
 
 def _sha(order: PushOrder) -> str:
-    return hashlib.sha1(f"{order.task_id} {order.parent}".encode()).hexdigest()  # noqa: S324  # a fake commit
+    return hashlib.sha1(f"{order.task_id} {order.parent}".encode()).hexdigest()  # a fake commit
