@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime
 from typing import Any
 
@@ -49,14 +50,15 @@ class Sick:
 
 
 class World:
-    """One merge request at head A and the fact that it was opened."""
+    """One merge request at head A; log and clock are in memory unless given."""
 
-    def __init__(self) -> None:
-        self.clock = FakeClock(datetime(2026, 3, 1, 12, tzinfo=UTC))
-        self.log = MemoryLog(self.clock)
+    def __init__(self, log: Any = None, clock: Any = None) -> None:
+        self.clock = clock or FakeClock(datetime(2026, 3, 1, 12, tzinfo=UTC))
+        self.log = log or MemoryLog(self.clock)
         self.gitlab = FakeGitLab()
         refs = DiffRefs(base_sha=BASE, start_sha=BASE, head_sha=A)
         self.mr = self.gitlab.add_merge_request(refs)
+        self._numbers = itertools.count()
         self.woken: list[str] = []
         self.served: list[str] = []
         """GITLAB_PROJECTS; empty: all."""
@@ -89,7 +91,7 @@ class World:
         new = NewEvent(
             subject=subject,
             event=event,
-            message_id=f"{subject}-{len(self.log.events)}",
+            message_id=f"{subject}-{next(self._numbers)}",
             source="test",
             time=self.clock.now(),
         )
@@ -107,7 +109,10 @@ class World:
 
     async def deliver(self, event: Recorded, *, gitlab: Any = None, log: Any = None) -> None:
         """One delivery, as the consumer makes it."""
-        ports = Ports(
+        await on_event(event, ports=self.ports(gitlab=gitlab, log=log))
+
+    def ports(self, *, gitlab: Any = None, log: Any = None) -> Ports:
+        return Ports(
             log=log or self.log,
             gitlab=gitlab or self.gitlab,
             agent=self.gitlab.current_user,
@@ -116,7 +121,6 @@ class World:
             policy=Policy(gitlab_url=URL, limits=Limits(), projects=allowed(self.served)),
             wake=self.woken.append,
         )
-        await on_event(event, ports=ports)
 
     def requests(self) -> list[TaskRequested]:
         found = [record.event for record in self.log.events]
