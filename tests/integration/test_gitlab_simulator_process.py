@@ -116,3 +116,57 @@ async def test_control_commits_opens_and_orders_faults(scene):
     assert (await control(scene, "GET", "/requests"))[1] == []
     assert (await control(scene, "POST", "/faults", {"colour": "red"}))[0] == 400
     assert (await control(scene, "POST", "/settings", {"sha_lag": 3}))[1]["sha_lag"] == 3
+
+
+async def test_control_makes_people_members_and_takes_it_back(scene):
+    project = f"/projects/{scene.project.id}"
+    await control(scene, "POST", "/users", {"username": "dora"})
+    dora = next(u for u in scene.gitlab.world.users.values() if u.username == "dora")
+    token = (await control(scene, "POST", "/users/dora/tokens", {}))[1]["token"]
+    assert (await scene.wire(token).get(scene.api)).status == 404
+    expires = {"access_level": 30, "expires_at": "2099-01-01"}
+    assert (await control(scene, "PUT", f"{project}/members/dora", expires))[0] == 200
+    assert (await scene.wire(token).get(scene.api)).status == 200
+    assert (await control(scene, "DELETE", f"{project}/members/dora"))[0] == 200
+    assert (await scene.wire(token).get(scene.api)).status == 404
+    assert (await control(scene, "POST", "/users/dora/block", {}))[0] == 200
+    assert dora.state == "blocked"
+    assert (await control(scene, "PUT", f"{project}/members/nobody", expires))[0] == 400
+
+
+async def test_control_comments_as_somebody_in_a_thread_and_lists_what_is_there(scene):
+    scene.gitlab.add_user("dora", project=scene.project)
+    path = f"/projects/{scene.project.id}/merge_requests/{scene.merge_request.iid}"
+    said = {"author": "dora", "body": "/copilot why?"}
+    first = (await control(scene, "POST", f"{path}/comment", said))[1]
+    again = {**said, "body": "And how?", "discussion_id": first["discussion_id"]}
+    await control(scene, "POST", f"{path}/comment", again)
+    change = {"note_id": first["note_id"], "body": "/copilot why so?"}
+    await control(scene, "POST", f"{path}/edit_comment", change)
+    notes = (await control(scene, "GET", f"{path}/notes"))[1]
+    assert [note["body"] for note in notes] == ["/copilot why so?", "And how?"]
+    assert {note["discussion_id"] for note in notes} == {first["discussion_id"]}
+    assert {note["author"]["username"] for note in notes} == {"dora"}
+    listing = f"/projects/{scene.project.id}/merge_requests"
+    [record] = (await control(scene, "GET", listing))[1]
+    assert (record["source_branch"], record["draft"]) == ("feature", False)
+
+
+async def test_control_protects_deletes_forks_and_shows_pipelines(scene):
+    project = f"/projects/{scene.project.id}"
+    await control(scene, "PUT", f"{project}/protections/feature", {"push": 40})
+    branch = await scene.bot.get(f"/projects/{scene.project.id}/repository/branches/feature")
+    assert (branch.body["protected"], branch.body["can_push"]) == (True, False)
+    await control(scene, "DELETE", f"{project}/protections/feature")
+    scene.gitlab.add_user("erin")
+    fork = {"path": "erin/app", "owner": "erin", "visibility": "public"}
+    made = (await control(scene, "POST", f"{project}/forks", fork))[1]
+    commit = {"branch": "fix", "files": {"f.py": "f\n"}, "author": "erin"}
+    sha = (await control(scene, "POST", f"/projects/{made['id']}/commits", commit))[1]["sha"]
+    [pipeline] = (await control(scene, "GET", f"/projects/{made['id']}/pipelines?sha={sha}"))[1]
+    assert pipeline["ref"] == "fix"
+    opening = {"source_branch": "fix", "source_project": "erin/app", "author": "erin"}
+    opened = await control(scene, "POST", f"{project}/merge_requests", opening)
+    assert opened[1]["head_sha"] == sha
+    assert (await control(scene, "DELETE", f"{project}/branches/feature"))[0] == 200
+    assert scene.merge_request.state == "closed"

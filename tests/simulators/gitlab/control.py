@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from .repository import Content
     from .simulator import SimulatedGitLab
-    from .state import MergeRequest, Project
+    from .state import MergeRequest, Project, User
 
     Command = Callable[[SimulatedGitLab, web.Request, dict[str, Any]], Awaitable[Any]]
 
@@ -30,37 +30,37 @@ MERGE_REQUEST = SIM + "/projects/{project}/merge_requests/{iid}"
 
 def routes() -> list[web.RouteDef]:
     return [
-        web.get(SIM + "/health", _command(health)),
-        web.post(SIM + "/webhook", _command(webhook)),
-        web.post(SIM + "/demo/open", _command(demo_open)),
-        web.post(SIM + "/projects", _command(create_project)),
-        web.post(SIM + "/projects/{project}/commits", _command(commit)),
-        web.post(SIM + "/projects/{project}/merge_requests", _command(open_merge_request)),
-        web.post(MERGE_REQUEST + "/{action}", _command(change)),
-        web.get(SIM + "/requests", _command(requests)),
-        web.delete(SIM + "/requests", _command(forget_requests)),
-        web.get(SIM + "/deliveries", _command(deliveries)),
-        web.post(SIM + "/deliveries/{delivery}/resend", _command(resend)),
-        web.post(SIM + "/faults", _command(add_fault)),
-        web.delete(SIM + "/faults", _command(clear_faults)),
-        web.post(SIM + "/settings", _command(settings)),
+        web.get(SIM + "/health", command(health)),
+        web.post(SIM + "/webhook", command(webhook)),
+        web.post(SIM + "/demo/open", command(demo_open)),
+        web.post(SIM + "/projects", command(create_project)),
+        web.post(SIM + "/projects/{project}/commits", command(commit)),
+        web.post(SIM + "/projects/{project}/merge_requests", command(open_merge_request)),
+        web.post(MERGE_REQUEST + "/{action}", command(change)),
+        web.get(SIM + "/requests", command(requests)),
+        web.delete(SIM + "/requests", command(forget_requests)),
+        web.get(SIM + "/deliveries", command(deliveries)),
+        web.post(SIM + "/deliveries/{delivery}/resend", command(resend)),
+        web.post(SIM + "/faults", command(add_fault)),
+        web.delete(SIM + "/faults", command(clear_faults)),
+        web.post(SIM + "/settings", command(settings)),
     ]
 
 
-def _command(command: Command) -> Callable[[web.Request], Awaitable[web.Response]]:
+def command(function: Command) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def handle(request: web.Request) -> web.Response:
         if not ipaddress.ip_address(request.remote or "0.0.0.0").is_loopback:
             raise web.HTTPNotFound
         body = await request.json() if request.body_exists else {}
         try:
-            return reply(await command(request.app[GITLAB], request, body))
+            return reply(await function(request.app[GITLAB], request, body))
         except (KeyError, TypeError, ValueError) as error:
             return reply({"error": f"{type(error).__name__}: {error}"}, 400)
 
     return handle
 
 
-def _project(gitlab: SimulatedGitLab, request: web.Request) -> Project:
+def project_of(gitlab: SimulatedGitLab, request: web.Request) -> Project:
     wanted = request.match_info["project"]
     if wanted.isdecimal():
         found = gitlab.world.projects.get(int(wanted))
@@ -71,14 +71,21 @@ def _project(gitlab: SimulatedGitLab, request: web.Request) -> Project:
     return found
 
 
-def _merge_request(gitlab: SimulatedGitLab, request: web.Request) -> MergeRequest:
-    found = _project(gitlab, request).merge_requests.get(int(request.match_info["iid"]))
+def merge_request_of(gitlab: SimulatedGitLab, request: web.Request) -> MergeRequest:
+    found = project_of(gitlab, request).merge_requests.get(int(request.match_info["iid"]))
     if found is None:
         raise web.HTTPNotFound(text="no such merge request")
     return found
 
 
-def _shown(merge_request: MergeRequest) -> dict[str, Any]:
+def user_of(gitlab: SimulatedGitLab, username: str) -> User:
+    found = next((u for u in gitlab.world.users.values() if u.username == username), None)
+    if found is None:
+        raise ValueError(f"there is no user {username}")
+    return found
+
+
+def shown(merge_request: MergeRequest) -> dict[str, Any]:
     return {
         "project_id": merge_request.project_id,
         "iid": merge_request.iid,
@@ -109,7 +116,7 @@ async def webhook(gitlab: SimulatedGitLab, _: web.Request, body: dict[str, Any])
 
 
 async def demo_open(gitlab: SimulatedGitLab, _: web.Request, __: dict[str, Any]) -> Any:
-    return _shown(await open_demo(gitlab))
+    return shown(await open_demo(gitlab))
 
 
 async def create_project(gitlab: SimulatedGitLab, _: web.Request, body: dict[str, Any]) -> Any:
@@ -124,20 +131,27 @@ async def commit(gitlab: SimulatedGitLab, request: web.Request, body: dict[str, 
         "files": _files(body),
         "start": body.get("start"),
         "message": body.get("message", "Change files"),
+        "author": user_of(gitlab, body["author"]) if "author" in body else None,
     }
-    project = _project(gitlab, request)
+    project = project_of(gitlab, request)
     return {"sha": make(project, **given) if make else await gitlab.push(project, **given)}
 
 
 async def open_merge_request(
     gitlab: SimulatedGitLab, request: web.Request, body: dict[str, Any]
 ) -> Any:
-    return _shown(await gitlab.open_merge_request(_project(gitlab, request), **body))
+    """Take what `Actions.open_merge_request` takes; author by name, source_project by path."""
+    options = dict(body)
+    if "author" in options:
+        options["author"] = user_of(gitlab, options["author"])
+    if "source_project" in options:
+        options["source_project"] = gitlab.world.project_by_path(options["source_project"])
+    return shown(await gitlab.open_merge_request(project_of(gitlab, request), **options))
 
 
 async def change(gitlab: SimulatedGitLab, request: web.Request, body: dict[str, Any]) -> Any:
-    """Do `action`: push, close, reopen, merge, ready, draft, retarget, title, comment."""
-    merge_request = _merge_request(gitlab, request)
+    """Do `action`: push, close, reopen, merge, ready, draft, retarget, title, (edit_)comment."""
+    merge_request = merge_request_of(gitlab, request)
     action = request.match_info["action"]
     plain = {
         "close": gitlab.close,
@@ -157,10 +171,24 @@ async def change(gitlab: SimulatedGitLab, request: web.Request, body: dict[str, 
     elif action == "title":
         await gitlab.set_title(merge_request, body["title"])
     elif action == "comment":
-        await gitlab.comment(merge_request, body["body"])
+        return await _comment(gitlab, merge_request, body)
+    elif action == "edit_comment":
+        note = next(n for n in merge_request.notes if n.id == body["note_id"])
+        await gitlab.edit_comment(merge_request, note, body["body"])
     else:
         raise web.HTTPNotFound(text="no such action")
-    return _shown(merge_request)
+    return shown(merge_request)
+
+
+async def _comment(
+    gitlab: SimulatedGitLab, merge_request: MergeRequest, body: dict[str, Any]
+) -> dict[str, Any]:
+    """Write `body`, as the user `author` (alice), in the thread `discussion_id` (a new one)."""
+    author = user_of(gitlab, body["author"]) if "author" in body else None
+    thread = merge_request.discussion(body.get("discussion_id", ""))
+    note = await gitlab.comment(merge_request, body["body"], as_user=author, discussion=thread)
+    told = {"note_id": note.id, "discussion_id": note.discussion_id} if note else {}
+    return {**shown(merge_request), **told}
 
 
 async def requests(gitlab: SimulatedGitLab, _: web.Request, __: dict[str, Any]) -> Any:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from . import control, rest, smart_http
+from . import control, control_people, rest, smart_http
 from . import web as pages
 from .api import WORLD
 from .faults import Faults
@@ -45,7 +45,7 @@ class Server:
         app = web.Application(middlewares=MIDDLEWARES, client_max_size=MAX_REQUEST)
         app[WORLD], app[LOG], app[FAULTS] = self.world, self.log, self.faults
         app[THROTTLE], app[smart_http.PUSHES] = deque(), {}
-        for part in (rest, control, smart_http, pages):
+        for part in (rest, control_people, control, smart_http, pages):
             app.add_routes(part.routes())
         return app
 
