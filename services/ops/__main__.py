@@ -27,12 +27,12 @@ def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(prog="gca", description=__doc__)
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run = commands.add_parser("up", help="run the whole system on this machine")
-    run.add_argument("--demo", action="store_true", help="end when the demo review is posted")
+    run.add_argument("--demo", action="store_true", help="end when the three flows are shown")
     layout = commands.add_parser("topology", help="streams, buckets and consumers in NATS")
     layout.add_argument("action", choices=["apply", "diff"])
     layout.add_argument("--replicas", type=int, default=1, help="copies of each stream (1 or 3)")
-    history = commands.add_parser("events", help="history of a merge request, such as 42!7")
-    history.add_argument("merge_request", metavar="PROJECT!IID")
+    history = commands.add_parser("events", help="history of a merge request or an issue")
+    history.add_argument("what", metavar="PROJECT!IID or KEY", help="such as 42!7 or PROJ-123")
     history.add_argument("--json", action="store_true", help="one JSON object per line")
     history.add_argument("--follow", action="store_true", help="go on with new events")
     counts = commands.add_parser("stats", help="reviews, failures, tokens, cost, seconds")
@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     counts.add_argument("--json", action="store_true", help="one JSON object")
     look = commands.add_parser(
         "doctor",
-        help="look at everything a review needs",
+        help="look at everything that is needed",
         epilog=f"Webhooks are for Maintainers to see: set {MAINTAINER_TOKEN}, which is given to no "
         "service, to have them looked at. Exit code 1 when something is broken.",
     )
@@ -64,7 +64,7 @@ async def run(arguments: argparse.Namespace) -> int:
             return await topology.run(arguments.action, arguments.replicas)
         case "events":
             return await events.run(
-                arguments.merge_request,
+                arguments.what,
                 situation(),
                 terminal(),
                 follow_on=arguments.follow,

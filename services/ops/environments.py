@@ -64,6 +64,29 @@ OWN: dict[str, tuple[str, ...]] = {
         "TASK_STATE_DIR",
         "XDG_CACHE_HOME",
     ),
+    "coder": (
+        *GITLAB,
+        *MODEL,
+        "GITLAB_PROJECTS",
+        "AGENT_GITLAB_USERNAME",
+        "GITLAB_READ_TOKEN",
+        "TASK_DOOR_SECRET",
+        "TASK_DOOR_URL",
+        "TASK_EXECUTOR",
+        "MAX_CONCURRENT_TASKS",
+        "TASK_TIMEOUT",
+        "MIN_ROLE_READ",
+        "MIN_ROLE_WRITE",
+        "MAX_TASKS_PER_HOUR",
+        "MAX_TASKS_PER_HOUR_PLACE",
+        "MAX_TASKS_PER_HOUR_USER",
+        "MAX_TASKS_PER_HOUR_PROJECT",
+        "MAX_TOKENS_PER_HOUR_PROJECT",
+        "MAX_MINUTES_PER_HOUR_PROJECT",
+        "CLONE_DIR",
+        "TASK_STATE_DIR",
+        "XDG_CACHE_HOME",
+    ),
     "publisher": (*GITLAB, "GITLAB_TOKEN", "LEASE_SECONDS"),
 }
 
@@ -77,7 +100,7 @@ def environment(
     """
     names = (*ALL, *OWN[service])
     allowed = (*INHERITED, *names, *(f"{name}_FILE" for name in names))
-    if service == "reviewer":
+    if service in ("reviewer", "coder"):
         allowed += PROXIES  # for the model, by its Jobs
     given = {name: settings[name] for name in allowed if settings.get(name)}
     return (

@@ -11,22 +11,31 @@ from typing import Any, Literal
 import msgspec
 
 from libs.common.events.envelope import Recorded
-from libs.common.events.facts import MrClosed, MrOpened
+from libs.common.events.facts import JiraReady, MrClosed, MrOpened, NoteCommand
 from libs.common.events.tasks import (
+    Answered,
+    ChangesProposed,
+    NothingToDo,
+    Refused,
+    Result,
     ReviewDone,
     Superseded,
     TaskFailed,
     TaskPublished,
     TaskRequested,
+    Usage,
 )
 from libs.common.jetstream.inspection import DeadLetter
 from libs.common.launching.launches import Attempts
-from services.ops.screen import paint, printable, told
-from services.ops.why import Why
+from services.ops.screen import asked, paint, printable, started, told, wanted
+from services.ops.screen import result as in_words
+from services.ops.why.answer import Why
 
 Kind = Literal["event", "task", "job", "session", "result", "failed", "published", "dead"]
 _COLORS = {"published": "green", "failed": "red", "dead": "red", "session": "grey", "job": "grey"}
 NARROW = 80
+Worked = ReviewDone | ChangesProposed | Answered | NothingToDo
+"""Results of a session, which tell what it took."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,11 +82,10 @@ def of_record(record: Recorded, start: datetime) -> list[Row]:
     }
     kind, text, details = _told(record)
     found = [_at(record.time, start, kind, text, details=details, **common)]
-    if isinstance(event, ReviewDone):
+    if isinstance(event, Worked) and not (isinstance(event, Answered) and event.help):
         session = {"stages": event.stages, "usage": msgspec.to_builtins(event.usage)}
-        found.insert(
-            0, _at(record.time, start, "session", _session(event), details=session, **common)
-        )
+        words = _session(event.stages, event.usage)
+        found.insert(0, _at(record.time, start, "session", words, details=session, **common))
     return found
 
 
@@ -85,29 +93,71 @@ def _told(record: Recorded) -> tuple[Kind, str, dict[str, Any]]:
     event = record.event
     match event:
         case MrOpened():
-            by = f" by {record.source.removeprefix('ingest/')}" if record.source else ""
             draft = ", a draft" if event.draft else ""
-            text = f"{event.why}, head {event.head_sha[:12]}{draft}{by}"
+            text = f"{event.why}, head {event.head_sha[:12]}{draft}{_by(record)}"
             return "event", text, {"why": event.why, "head_sha": event.head_sha}
         case MrClosed():
             return "event", event.state, {"why": event.state}
+        case NoteCommand():
+            details = {"note_id": event.note_id, "text": event.text}
+            return "event", f"note {event.note_id}: {asked(event)}{_by(record)}", details
+        case JiraReady():
+            return "event", f"{event.issue_key} {started(event)}", {"change_id": event.change_id}
         case TaskRequested():
-            text = f"{event.task_id}: {event.title[:200]}"
+            text = f"{event.task_id}: {wanted(event)[:200]}"
             return "task", text, {"kind": event.kind, "head_sha": event.head_sha}
+        case TaskPublished():
+            return "published", told(record)[1], _writes(event)
+        case Result():
+            return _ended(event)
+        case _:
+            return "event", told(record)[1], {}
+
+
+def _by(record: Recorded) -> str:
+    return f" by {record.source.removeprefix('ingest/')}" if record.source else ""
+
+
+def _ended(event: Result) -> tuple[Kind, str, dict[str, Any]]:
+    match event:
         case ReviewDone():
             by_severity = Counter(str(finding.severity) for finding in event.findings)
             details = {"findings": len(event.findings), "by_severity": dict(by_severity)}
             return "result", _findings(by_severity), details
+        case ChangesProposed():
+            return "result", in_words(event), _patch(event)
+        case Answered():
+            return "result", in_words(event), {"help": event.help}
+        case NothingToDo():
+            return "result", f"changes nothing: {event.summary[:400]}", {}
+        case Refused():
+            details = {"refused": event.code, "needed": event.needed, "quiet": event.quiet}
+            return "result", in_words(event), details
         case TaskFailed():
             text = f"{event.reason}: {event.detail}"
             return "failed", text, {"reason": event.reason, "stages": event.stages}
         case Superseded():
-            return "result", f"superseded by {event.by}", {"superseded_by": event.by}
-        case TaskPublished():
-            details = {"outcome": event.outcome, "web_url": event.web_url}
-            return "published", told(record)[1], details
-        case _:
-            return "event", told(record)[1], {}
+            passed_on = f", goes on as {event.next_task_id}" if event.next_task_id else ""
+            details = {"superseded_by": event.by, "next_task_id": event.next_task_id}
+            return "result", f"superseded by {event.by}{passed_on}", details
+    return "result", type(event).__name__, {}
+
+
+def _patch(event: ChangesProposed) -> dict[str, Any]:
+    size = event.stored.size if event.stored else len(event.patch)
+    named = {"files": list(event.files), "left_out": list(event.left_out)}
+    return named | {"subject": event.subject, "patch_bytes": size, "stored": bool(event.stored)}
+
+
+def _writes(event: TaskPublished) -> dict[str, Any]:
+    return {
+        "outcome": event.outcome,
+        "web_url": event.web_url,
+        "commit_sha": event.commit_sha,
+        "branch": event.branch,
+        "merge_request_iid": event.merge_request_iid,
+        "writes": [msgspec.to_builtins(write) for write in event.writes],
+    }
 
 
 def _findings(by_severity: Mapping[str, int]) -> str:
@@ -118,9 +168,8 @@ def _findings(by_severity: Mapping[str, int]) -> str:
     return f"{total} finding{'s' if total > 1 else ''} ({', '.join(parts)})"
 
 
-def _session(event: ReviewDone) -> str:
-    usage = event.usage
-    parts = [f"{name} {seconds:.1f} s" for name, seconds in event.stages.items()]
+def _session(stages: Mapping[str, float], usage: Usage) -> str:
+    parts = [f"{name} {seconds:.1f} s" for name, seconds in stages.items()]
     if usage.input_tokens or usage.output_tokens:
         parts.append(f"{usage.input_tokens:,} tokens in, {usage.output_tokens:,} out")
     if usage.model:
@@ -168,10 +217,10 @@ def wrapped(head: str, text: str, width: int | None) -> list[str]:
     ) or [head]
 
 
-def closing(answer: Why, *, width: int | None, colored: bool) -> list[str]:
-    """The one line that says why, and what to do."""
-    good = answer.code == "reviewed"
-    lead = "review: " if good else "no review: "
+def closing(answer: Why, *, about: str = "review", width: int | None, colored: bool) -> list[str]:
+    """The one line that says why, and what to do; `about` names what there is or is not."""
+    good = answer.code in {"reviewed", "done"}
+    lead = f"{about}: " if good else f"no {about}: "
     text = printable(answer.text + (f" -> {answer.mend}" if answer.mend else ""))
     lines = wrapped(lead, text, width)
     lines[0] = paint(lead, "green" if good else "yellow", colored=colored) + lines[0][len(lead) :]
@@ -182,5 +231,7 @@ def json_row(row: Row) -> str:
     return msgspec.json.encode(row).decode()
 
 
-def json_closing(answer: Why) -> str:
-    return msgspec.json.encode({"kind": "why", **msgspec.to_builtins(answer)}).decode()
+def json_closing(answer: Why, *, note_id: int = 0) -> str:
+    """`kind` is `why`, and `command` with the note of a command."""
+    named = {"kind": "command", "note_id": note_id} if note_id else {"kind": "why"}
+    return msgspec.json.encode(named | msgspec.to_builtins(answer)).decode()

@@ -1,4 +1,4 @@
-"""Gathers what is known of a merge request: the log, GitLab now, slots, consumers, dead letters.
+"""Gathers what is known of a merge request or issue: log, GitLab now, slots, consumers, letters.
 
 Called by `events`; the answer is made of it by `why`.
 """
@@ -6,20 +6,16 @@ Called by `events`; the answer is made of it by `why`.
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
-from typing import Self
+
+import msgspec
 
 from libs.common import reviewing, subjects
 from libs.common.allowed import allowed
-from libs.common.errors import AgentError, cut
 from libs.common.events.envelope import Recorded
-from libs.common.events.facts import MrOpened
+from libs.common.events.facts import MrOpened, NoteCommand
 from libs.common.events.tasks import TaskRequested
-from libs.common.gitlab.errors import NotFound
-from libs.common.gitlab.inspection import GitLabInspection
 from libs.common.gitlab.models import MergeRequest
-from libs.common.gitlab.server import Server
 from libs.common.jetstream.connection import Connection
 from libs.common.jetstream.inspection import consumer_state, dead_letters_of
 from libs.common.jetstream.kv import JetStreamKeyValue
@@ -30,118 +26,86 @@ from libs.common.launching.protocol import job_name
 from libs.common.launching.slots import Slots
 from libs.common.reviewed import Reviewed
 from services.ops.doctor.situation import Situation
-from services.ops.why import Seen
+from services.ops.live import Live
+from services.ops.why.command import of_note
+from services.ops.why.evidence import Seen
 
 DEFAULT_SLOTS = 2
 """Of MAX_CONCURRENT_TASKS."""
-
-
-class Live:
-    """GitLab as it is now, asked with the read token; every trouble is a sentence."""
-
-    def __init__(self, situation: Situation) -> None:
-        self._situation = situation
-        self._stack = AsyncExitStack()
-        self._client: GitLabInspection | None = None
-        self.problem = ""
-        self.gone = False
-
-    async def __aenter__(self) -> Self:
-        self._client = self._made()
-        if self._client is not None:
-            self._stack.push_async_callback(self._client.aclose)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._stack.aclose()
-
-    def _made(self) -> GitLabInspection | None:
-        situation = self._situation
-        url, token = situation.value("GITLAB_URL"), situation.token("GITLAB_READ_TOKEN")
-        if not url or not token:
-            self.problem = "GITLAB_URL or GITLAB_READ_TOKEN is not set here"
-            return None
-        server = Server(
-            url=url,
-            token=token,
-            token_setting="GITLAB_READ_TOKEN",  # noqa: S106  # the setting's name
-            ca_bundle=situation.value("CA_BUNDLE") or None,
-            allow_http=situation.value("ALLOW_HTTP_GITLAB").lower() in {"true", "1", "yes"},
-            connect_timeout=situation.seconds * 0.6,
-            read_timeout=situation.seconds * 0.8,
-        )
-        try:
-            return GitLabInspection(server, pauses=())
-        except AgentError as error:
-            self.problem = cut(str(error))
-            return None
-
-    async def project_id(self, path: str) -> int:
-        """The id of a project given by its path; raises `AgentError`."""
-        if self._client is None:
-            raise AgentError(f"{path} cannot be looked up: {self.problem}; name it by its id")
-        return (await self._client.find_project(path)).id
-
-    async def merge_request(self, project_id: int, iid: int) -> MergeRequest | None:
-        """As it is now; None when it cannot be had, then `gone` or `problem` says why."""
-        self.gone = False
-        if self._client is None:
-            return None
-        self.problem = ""
-        try:
-            return await self._client.merge_request(project_id, iid)
-        except NotFound:
-            self.gone = True
-        except AgentError as error:
-            self.problem = cut(str(error))
-        return None
-
-    async def heads(self, project_id: int, iid: int) -> set[str]:
-        """The heads of its versions; empty when they cannot be had."""
-        if self._client is None:
-            return set()
-        try:
-            found = await self._client.versions(project_id, iid)
-        except AgentError:
-            return set()
-        return {version.head_commit_sha for version in found}
-
-    async def path(self, project_id: int) -> str:
-        """The project's path, or an empty string."""
-        if self._client is None:
-            return ""
-        try:
-            return (await self._client.find_project(str(project_id))).path_with_namespace
-        except AgentError:
-            return ""
 
 
 async def gather(
     connection: Connection, live: Live, situation: Situation, project_id: int, iid: int
 ) -> Seen:
     """Everything about one merge request; raises `AgentError` when the log cannot be read."""
-    history = await JetStreamLog(connection).history(subjects.history(project_id, iid))
-    mr, reviewer, publisher, letters = await asyncio.gather(
+    mr, found = await asyncio.gather(
         live.merge_request(project_id, iid),
-        consumer_state(connection, "reviewer"),
-        consumer_state(connection, "publisher"),
-        dead_letters_of(connection, str(project_id), str(iid)),
+        _in_nats(connection, situation, str(project_id), str(iid)),
     )
-    slots = _slots(situation)
-    return Seen(
-        history=tuple(history),
+    history = list(found.history)
+    return msgspec.structs.replace(
+        found,
         live=mr,
         gitlab_problem=live.problem,
         gone=live.gone,
         decision=await _decision(connection, live, situation, mr, history),
         allowed=None if history else await _allowed(live, situation, project_id),
+        ignored=await _ignored(live, situation, found),
+    )
+
+
+async def gather_issue(connection: Connection, situation: Situation, key: str, number: int) -> Seen:
+    """Everything about one issue; raises `AgentError` when the log cannot be read."""
+    found = await _in_nats(connection, situation, key, str(number))
+    return msgspec.structs.replace(
+        found,
+        allowed=_mapped(situation.value("JIRA_PROJECT_MAP"), key),
+        trigger_status=situation.value("JIRA_TRIGGER_STATUS") or "AI Ready",
+    )
+
+
+async def _in_nats(connection: Connection, situation: Situation, scope: str, ref: str) -> Seen:
+    """What NATS alone tells."""
+    history, reviewer, coder, publisher, letters = await asyncio.gather(
+        JetStreamLog(connection).history(subjects.history(scope, ref)),
+        consumer_state(connection, "reviewer"),
+        consumer_state(connection, "coder"),
+        consumer_state(connection, "publisher"),
+        dead_letters_of(connection, scope, ref),
+    )
+    slots = _slots(situation)
+    return Seen(
+        history=tuple(history),
         letters=tuple(letters),
         reviewer=reviewer,
+        coder=coder,
         publisher=publisher,
         held=frozenset(await Slots(JetStreamKeyValue(connection, LOCKS), slots).held()),
         slots=slots,
         launches=await _launches(connection, history),
     )
+
+
+def _mapped(text: str, key: str) -> bool | None:
+    """Whether JIRA_PROJECT_MAP has the project; None when it is not set here."""
+    try:
+        found = msgspec.json.decode(text, type=dict[str, object])
+    except msgspec.MsgspecError:
+        return None
+    return key in found
+
+
+async def _ignored(live: Live, situation: Situation, seen: Seen) -> dict[int, str]:
+    """Why commands without a task are left alone, by the services' own rules."""
+    served = {of_note(r.event) for r in seen.history if isinstance(r.event, TaskRequested)}
+    found = {}
+    for record in seen.commands():
+        event = record.event
+        if isinstance(event, NoteCommand) and event.note_id not in served:
+            reason = await live.left_alone(event, situation.value("AGENT_GITLAB_USERNAME"))
+            if reason:
+                found[event.note_id] = reason
+    return found
 
 
 def _slots(situation: Situation) -> int:

@@ -12,8 +12,8 @@ from libs.common.errors import AgentError
 from libs.common.jetstream.connection import connected
 from libs.common.jetstream.inspection import scan
 from services.ops.doctor.situation import Situation
+from services.ops.live import Live
 from services.ops.screen import paint
-from services.ops.seen import Live
 from services.ops.tally import Numbers, Stage, Tally
 from services.ops.terminal import Terminal
 

@@ -8,12 +8,33 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from libs.common.events.tasks import TaskFailed
+from libs.common.events.tasks import (
+    Artifact,
+    ChangesProposed,
+    Refused,
+    Superseded,
+    TaskFailed,
+    Write,
+)
 from libs.common.jetstream.inspection import DeadLetter
 from libs.common.launching.launches import Attempts
 from services.ops.history import closing, json_closing, json_row, rows, table
-from services.ops.why import Why
-from tests.unit.ops.chains import NOW, TASK, URL, A, chain, done, opened, published, requested
+from services.ops.why.answer import Why
+from tests.unit.ops.chains import (
+    CODING,
+    NOTE,
+    NOW,
+    TASK,
+    URL,
+    A,
+    asked,
+    chain,
+    coding,
+    done,
+    opened,
+    published,
+    requested,
+)
 
 WHOLE = chain(opened(), requested(), done(), published())
 LAUNCHED = {TASK: Attempts(count=1, at=NOW + timedelta(seconds=3))}
@@ -89,6 +110,46 @@ def test_json_has_one_object_per_line_with_stable_names():
     assert json.loads(json_closing(answer)) == {
         "kind": "why", "code": "draft", "text": "it is a draft", "mend": "mark it ready",
     }  # fmt: skip
+
+
+def test_a_command_has_its_rows_with_what_was_proposed_and_written():
+    stored = Artifact(artifact="a", size=700_000, digest="SHA-256=x")
+    proposed = ChangesProposed(
+        task_id=CODING, head_sha=A, subject="Add a test", summary="s", files=("a.py",),
+        left_out=("b.log",), stored=stored, stages={"session": 2.0},
+    )  # fmt: skip
+    commit = Write(what="commit", id=A, web_url="http://x/c")
+    end = published(task_id=CODING, commit_sha=A, branch="topic", writes=(commit,), web_url="http:")
+
+    found = rows(chain(asked(), coding(), proposed, end))
+
+    assert ["event", "task", "session", "result", "published"] == [row.kind for row in found]
+    assert f"note {NOTE}: alice wrote: /copilot add a test by webhook" == found[0].text
+    assert f"{CODING}: add a test" == found[1].text
+    assert "changes 1 file, 1 left out: Add a test" == found[3].text
+    assert (700_000, True) == (found[3].details["patch_bytes"], found[3].details["stored"])
+    assert f"commit {A[:12]} on topic http:" == found[4].text
+    assert [{"what": "commit", "id": A, "web_url": "http://x/c"}] == found[4].details["writes"]
+
+
+def test_refusals_and_passings_on_say_so():
+    refused = Refused(task_id=CODING, head_sha=A, code="moved")
+    passed = Superseded(task_id=CODING, head_sha=A, by="our own commit", next_task_id="coding-2")
+
+    texts = [row.text for row in rows(chain(refused, passed))]
+
+    assert "is refused: somebody else pushed since the note was written" == texts[0]
+    assert "superseded by our own commit, goes on as coding-2" == texts[1]
+
+
+def test_a_command_s_answer_is_told_apart_from_the_review_s():
+    answer = Why(code="done", text="commit")
+
+    assert ["result of note 5: commit"] == closing(
+        answer, about="result of note 5", width=None, colored=False
+    )
+    said = json.loads(json_closing(answer, note_id=5))
+    assert ("command", 5, "done") == (said["kind"], said["note_id"], said["code"])
 
 
 def test_what_people_and_models_write_cannot_play_with_the_terminal():

@@ -1,25 +1,41 @@
-"""Why a merge request has no review: each reason has its word, its sentence and its way out."""
+"""Why there is no review, no commit, no merge request: each reason has its word and its way out."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import get_args
 
+import msgspec
 import pytest
 
-from libs.common.events.facts import MrClosed
-from libs.common.events.tasks import FailureReason, Superseded, TaskFailed
+from libs.common.events.facts import JiraReady, MrClosed
+from libs.common.events.tasks import (
+    ChangesProposed,
+    FailureReason,
+    Refused,
+    RefusedCode,
+    Superseded,
+    TaskFailed,
+)
 from libs.common.jetstream.inspection import ConsumerState, DeadLetter
 from libs.common.launching.launches import Attempts
 from libs.common.reviewing import Nothing, Review, Wait
-from services.ops.why import Code, Seen, why
+from services.ops.why.answer import Code
+from services.ops.why.command import why_command, why_issue
+from services.ops.why.evidence import Seen
+from services.ops.why.review import why_review as why
 from tests.unit.ops.chains import (
+    CODING,
+    ISSUE_TASK,
+    NOTE,
     NOW,
     TASK,
     URL,
     A,
     B,
+    asked,
     chain,
+    coding,
     done,
     live,
     opened,
@@ -224,7 +240,180 @@ def test_each_reason_is_told_with_a_way_out(name):
 
 
 def test_every_code_has_a_case():
-    assert set(get_args(Code)) == {code for code, *_ in CASES.values()}
+    cases = {code for code, *_ in (*CASES.values(), *COMMANDS.values(), *ISSUES.values())}
+    assert set(get_args(Code)) == cases
+
+
+CODER = ConsumerState(name="coder", handled=9, pending=0, unacknowledged=0, waiting=1)
+LATE = ConsumerState(name="coder", handled=0, pending=1, unacknowledged=1, waiting=0)
+DONE = published(task_id=CODING, commit_sha=A, branch="topic", web_url=URL)
+PROPOSED = ChangesProposed(task_id=CODING, head_sha=A, subject="s", summary="s", files=("a",))
+BUSY = frozenset({"x", "y"})
+EARLIER = "coding-42-7-n554"
+
+COMMANDS: dict[str, tuple[Code, Seen, str, str]] = {
+    "the coder does not run": (
+        "not_handled", Seen(history=chain(asked()), coder=LATE, reviewer=IDLE),
+        "the coder has not dealt with the command yet (2 waiting or in hand)", "coder runs",
+    ),
+    "there is no coder at all": (
+        "not_handled", Seen(history=chain(asked()), reviewer=IDLE), "the coder has not",
+        "gca doctor",
+    ),
+    "GitLab is away": (
+        "gitlab_away", Seen(history=chain(asked()), coder=LATE, gitlab_problem="GitLab said 502"),
+        "waits for GitLab: GitLab said 502", "goes on by itself",
+    ),
+    "edited since": (
+        "ignored",
+        Seen(history=chain(asked()), coder=CODER, reviewer=IDLE, ignored={NOTE: "it was edited"}),
+        "left alone: it was edited", "in a new note",
+    ),
+    "nobody gave up and nobody says why": (
+        "ignored", Seen(history=chain(asked()), coder=CODER, reviewer=IDLE),
+        "looked at and left alone", "in a new note",
+    ),
+    "a dead letter": (
+        "dead_letter",
+        Seen(history=chain(asked()), coder=CODER,
+             letters=(msgspec.structs.replace(LETTER, service="coder"),)),
+        "the coder gave up after 1 deliveries", "ask again in a new note",
+    ),
+    "another task changes the branch": (
+        "held",
+        Seen(history=chain(asked(), coding(task_id=EARLIER), coding())),
+        f"waits for {EARLIER}: one at a time", "when that one is published",
+    ),
+    "all slots are taken": (
+        "queued", Seen(history=chain(asked(), coding()), held=BUSY, slots=2), "all 2", "MAX_",
+    ),
+    "asked for": (
+        "starting", Seen(history=chain(asked(), coding()), slots=2), "has not started", "the coder",
+    ),
+    "running": (
+        "running",
+        Seen(history=chain(asked(), coding()), held=frozenset({CODING}), launches={CODING: RUNS}),
+        "its change is running", "TASK_TIMEOUT",
+    ),
+    "pushed soon": (
+        "publishing", Seen(history=chain(asked(), coding(), PROPOSED)), "the change is done",
+        "publisher",
+    ),
+    "no wall": (
+        "failed",
+        Seen(history=chain(asked(), coding(), msgspec.structs.replace(
+            FAILED, task_id=CODING, reason="launch", detail="bubblewrap does not work"))),
+        "bubblewrap does not work", "gca doctor",
+    ),
+    "refused": (
+        "refused",
+        Seen(history=chain(asked(), coding(),
+                           Refused(task_id=CODING, head_sha=A, code="access", needed="Developer"))),
+        "does not reach; it takes Developer", "MIN_ROLE_WRITE",
+    ),
+    "the patch did not apply": (
+        "refused",
+        Seen(history=chain(asked(), coding(), PROPOSED,
+                           published("refused", task_id=CODING, detail="the branch moved"))),
+        "ended as refused: the branch moved", "ask again",
+    ),
+    "closed meanwhile": (
+        "superseded",
+        Seen(history=chain(asked(), coding(), Superseded(task_id=CODING, head_sha=A, by="closed"))),
+        "overtaken (closed)", "ask again",
+    ),
+    "done": (
+        "done", Seen(history=chain(asked(), coding(), PROPOSED, DONE)),
+        f"commit {A[:12]} on topic", "",
+    ),
+    "done on a newer head": (
+        "done",
+        Seen(history=chain(asked(), coding(), coding(B, f"{CODING}-p2"),
+                           Superseded(task_id=CODING, head_sha=A, by="x", next_task_id="y"),
+                           published(task_id=f"{CODING}-p2", commit_sha=B, branch="topic"))),
+        f"commit {B[:12]} on topic", "",
+    ),
+    "a review that was asked for": (
+        "done",
+        Seen(history=chain(asked("/copilot review"), requested(task_id=f"{TASK}-n{NOTE}"),
+                           published(task_id=f"{TASK}-n{NOTE}", summary_note_id=9))),
+        URL, "",
+    ),
+}  # fmt: skip
+
+READY = JiraReady(
+    issue_key="PROJ-12", change_id="7", status="AI Ready", project_id=42, summary="Greet"
+)
+OF_ISSUE = msgspec.structs.replace(
+    coding(task_id=ISSUE_TASK), asked_in=None, scope="PROJ", ref="12"
+)
+ISSUES: dict[str, tuple[Code, Seen, str, str]] = {
+    "never moved": ("no_event", Seen(allowed=True, trigger_status="Bot"), "to Bot", "gca doctor"),
+    "a project that is not mapped": ("not_allowed", Seen(allowed=False), "MAP", "JIRA_PROJECT_MAP"),
+    "the coder does not run": (
+        "not_handled", Seen(history=chain(READY), coder=LATE), "dealt with the issue", "coder runs",
+    ),
+    "the coder gave up": (
+        "dead_letter",
+        Seen(history=chain(READY), letters=(msgspec.structs.replace(LETTER, service="coder"),)),
+        "the coder gave up", "and back",
+    ),
+    "left alone": ("ignored", Seen(history=chain(READY), coder=CODER), "left it alone", "and back"),
+    "refused": (
+        "refused",
+        Seen(history=chain(READY, OF_ISSUE,
+                           Refused(task_id=ISSUE_TASK, head_sha=A, code="restricted_issue"))),
+        "only some people", "security level",
+    ),
+    "done": (
+        "done",
+        Seen(history=chain(READY, OF_ISSUE, published(task_id=ISSUE_TASK, merge_request_iid=8))),
+        "Draft merge request !8", "",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_that_did_nothing_is_told_with_a_way_out(name):
+    code, seen, text, mend = COMMANDS[name]
+
+    answer = why_command(seen.commands()[0], seen)
+
+    assert code == answer.code
+    assert text in answer.text
+    assert mend in answer.mend
+    assert bool(answer.mend) == (code != "done")
+
+
+@pytest.mark.parametrize("name", ISSUES)
+def test_each_issue_that_did_nothing_is_told_with_a_way_out(name):
+    code, seen, text, mend = ISSUES[name]
+
+    answer = why_issue(seen)
+
+    assert code == answer.code
+    assert text in answer.text
+    assert mend in answer.mend
+
+
+@pytest.mark.parametrize("code", get_args(RefusedCode))
+def test_every_refusal_has_words_and_a_way_out(code):
+    refused = Refused(task_id=CODING, head_sha=A, code=code, detail="because")
+    seen = Seen(history=chain(asked(), coding(), refused))
+
+    answer = why_command(seen.commands()[0], seen)
+
+    assert "refused" == answer.code
+    assert "because" in answer.text
+    assert answer.mend
+
+
+def test_a_refused_review_takes_no_review_away():
+    again = f"{TASK}-n{NOTE}"
+    refused = Refused(task_id=again, head_sha=A, code="access", needed="Reporter")
+    history = chain(opened(), requested(), done(), published(), requested(task_id=again), refused)
+
+    assert "reviewed" == why(Seen(history=history, live=live())).code
 
 
 @pytest.mark.parametrize("reason", get_args(FailureReason))
