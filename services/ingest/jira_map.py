@@ -44,7 +44,7 @@ def project_map(text: str) -> tuple[JiraProject, ...]:
         raise WrongMap(f"must be a JSON object such as {EXAMPLE}")
     problems = [problem for key, entry in entries.items() for problem in _problems(key, entry)]
     if problems:
-        raise WrongMap("; ".join(problems))
+        raise WrongMap(f"has wrong entries: {'; '.join(problems)}")
     return tuple(JiraProject(key=key, **entry) for key, entry in entries.items())
 
 

@@ -119,13 +119,13 @@ class JiraPoller:
     async def _poll(self, lease: Lease, stopping: asyncio.Event) -> None:
         failures = 0
         while lease.valid() and not stopping.is_set():
-            error = await self._cycle(lease, stopping)
+            error = await self.cycle(lease, stopping)
             away = isinstance(error, Temporary)
             failures = failures + 1 if away else 0
             delay = error.delay if isinstance(error, Temporary) else 0.0
             await _rest(pause_after(failures, delay, self._interval), stopping, lease.lost)
 
-    async def _cycle(self, lease: Lease, stopping: asyncio.Event) -> AgentError | None:
+    async def cycle(self, lease: Lease, stopping: asyncio.Event) -> AgentError | None:
         """One look at Jira; what went wrong is said, counted and returned."""
         error: AgentError | None = None
         try:
