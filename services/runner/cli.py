@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from libs.common.errors import SettingsError
-from libs.common.launching.contract import PROXIES
+from libs.common.launching.contract import CLI_CACHE, PROXIES
 
 BINARY = "copilot"
 
@@ -42,7 +42,7 @@ def cli_environment(
     environment["HOME"] = str(home)
     environment["TMPDIR"] = str(home / "tmp")
     if cache is not None:
-        environment["XDG_CACHE_HOME"] = str(cache)
+        environment[CLI_CACHE] = str(cache)
     if ca_bundle:
         environment["NODE_EXTRA_CA_CERTS"] = ca_bundle
         environment["SSL_CERT_FILE"] = ca_bundle

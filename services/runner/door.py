@@ -18,14 +18,22 @@ import msgspec
 from libs.common import telemetry
 from libs.common.clock import Clock
 from libs.common.errors import AgentError, cut
-from libs.common.events.tasks import Echoed, ReviewDone, TaskFailed, TaskRequested
+from libs.common.events.tasks import (
+    Answered,
+    ChangesProposed,
+    Echoed,
+    NothingToDo,
+    ReviewDone,
+    TaskFailed,
+    TaskRequested,
+)
 
 _T = TypeVar("_T")
 ATTEMPT_SECONDS = 30.0
 LONGEST_PAUSE = 15.0
 FETCH_SECONDS = 120.0
 """Longest to ask for the spec: a Job that cannot get it holds a place for nothing."""
-AnyResult = ReviewDone | TaskFailed | Echoed
+AnyResult = ReviewDone | ChangesProposed | Answered | NothingToDo | TaskFailed | Echoed
 
 
 class NoTaskDoor(AgentError):

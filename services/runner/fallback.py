@@ -1,9 +1,13 @@
-"""A review out of the last message, for models that do not call tools. Pure; called by `review`."""
+"""A result out of the last message, for models that do not call tools. Pure.
+
+Called by `review`; `coding` and `ask` take only the JSON (`objects`).
+"""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 
 from pydantic import ValidationError
 
@@ -17,23 +21,27 @@ MAX_STARTS = 50
 def arguments(text: str) -> object | None:
     """Arguments for `submit_review` found in `text`: a JSON object, or an array of findings.
 
-    Fenced blocks first, the last one first; then JSON in the open. None when there is none.
+    None when there is none.
     """
-    text = text[:LONGEST]
-    for block in reversed(_FENCE.findall(text)):
-        found = _review(_parsed(block), text)
+    for value in objects(text):
+        found = _review(value, text[:LONGEST])
         if found is not None:
             return found
+    return None
+
+
+def objects(text: str) -> Iterator[object]:
+    """What JSON there is in `text`: fenced blocks, the last one first; then in the open."""
+    text = text[:LONGEST]
+    for block in reversed(_FENCE.findall(text)):
+        yield _parsed(block)
     decoder = json.JSONDecoder()
     for match in list(re.finditer(r"[{\[]", text))[:MAX_STARTS]:
         try:
             value, _ = decoder.raw_decode(text, match.start())
         except (ValueError, RecursionError):
             continue
-        found = _review(value, text)
-        if found is not None:
-            return found
-    return None
+        yield value
 
 
 def _parsed(block: str) -> object:

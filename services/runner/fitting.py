@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from libs.common.events.tasks import Finding, ReviewDone, TaskFailed
+from libs.common.events.tasks import Finding, ReviewDone
+from services.runner.door import AnyResult
 
 LARGEST = 450_000
 """Bytes of JSON; the task door takes 512 KB in the event itself."""
@@ -12,7 +13,7 @@ CUT = "… [cut]"
 _STEPS = (4_000, 2_000, 1_000, 400, 150)
 
 
-def fitted(result: ReviewDone | TaskFailed) -> ReviewDone | TaskFailed:
+def fitted(result: AnyResult) -> AnyResult:
     """The result itself when it fits, else with shorter texts and, last, shorter lists of files."""
     if not isinstance(result, ReviewDone) or _size(result) <= LARGEST:
         return result

@@ -1,6 +1,6 @@
 """Reads the clone: what changed, what the target branch says, and the session's folder.
 
-Called by `review`; the decisions are in `scope`, `instructions` and `prompt`.
+Called by `review`, `coding` and `ask`; the decisions are in `scope`, `instructions` and `prompt`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import io
 import shutil
 import tarfile
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
@@ -41,15 +42,19 @@ async def changes(folder: Path, spec: TaskRequested) -> tuple[Diff, Scope]:
     return Diff(files=scope.reviewed), scope
 
 
-async def target_documents(folder: Path, scope: Scope) -> list[Document]:
-    """Instructions, agents and skills as the target branch has them, never the head (SR-12)."""
+async def target_documents(folder: Path, changed: Sequence[str] | None) -> list[Document]:
+    """Instructions, agents and skills as the target branch has them, never the head (SR-12).
+
+    Those of folders come when a file below is in `changed`; of all folders when that is None.
+    """
     try:
         tree = await git.list_tree(folder, TARGET)
     except TooLarge:
         log.warning("no instructions read", why="the target branch has too many files")
         return []
     entries = [(entry.path, entry.mode) for entry in tree if entry.size <= LARGEST_DOCUMENT]
-    wishes = instructions.wanted(entries, [file.path for file in scope.reviewed])
+    paths = [path for path, _ in entries] if changed is None else changed
+    wishes = instructions.wanted(entries, paths)
     found = []
     for wish in wishes:
         content = await git.show(folder, TARGET, wish.path)

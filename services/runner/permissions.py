@@ -1,6 +1,8 @@
-"""What a session may do: read inside its folders, hand in its review; nothing else (SR-20).
+"""What a session may do, by its kind; nothing else, also not what a later CLI may bring (SR-20).
 
-Tools of MCP servers that the operator allowed are named one by one.
+Reviews and questions read inside their folders and hand in. Coding sessions write in the clone,
+too, and have a shell: what that can reach is up to the wall that they run in (`wall`), not to us.
+Tools of MCP servers that the operator allowed, in reviews only, are named one by one.
 
 Pure but for resolving links on disk; `session` asks it for each of the agent's requests.
 """
@@ -9,12 +11,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
+SessionKind = Literal["review", "ask", "coding"]
 READING_TOOLS = ("view", "grep", "glob")
-OUR_TOOLS = ("git_diff", "git_show", "submit_review")
-AVAILABLE_TOOLS = (*READING_TOOLS, *OUR_TOOLS)
+WRITING_TOOLS = ("edit", "create", "bash", "read_bash", "stop_bash", "list_bash")
+OUR_READING = ("git_diff", "git_show")
+SUBMITTING: Mapping[SessionKind, str] = {
+    "review": "submit_review",
+    "ask": "submit_answer",
+    "coding": "submit_change",
+}
+"""The tool that ends a session of each kind."""
+OUR_TOOLS = (*OUR_READING, *SUBMITTING.values())
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,10 +43,22 @@ class Walls(msgspec.Struct, frozen=True, kw_only=True):
 
     folders: tuple[Path, ...]
     servers: Mapping[str, tuple[str, ...]] = {}
+    kind: SessionKind = "review"
 
     @classmethod
-    def around(cls, *folders: Path, servers: Mapping[str, tuple[str, ...]] | None = None) -> Walls:
-        return cls(folders=tuple(folder.resolve() for folder in folders), servers=servers or {})
+    def around(
+        cls,
+        *folders: Path,
+        servers: Mapping[str, tuple[str, ...]] | None = None,
+        kind: SessionKind = "review",
+    ) -> Walls:
+        """The clone comes first: it is where relative paths begin, and what may be written."""
+        real = tuple(folder.resolve() for folder in folders)
+        return cls(folders=real, servers=servers or {}, kind=kind)
+
+    @property
+    def ours(self) -> tuple[str, ...]:
+        return (*OUR_READING, SUBMITTING[self.kind])
 
 
 def available(walls: Walls) -> list[str]:
@@ -45,7 +68,8 @@ def available(walls: Walls) -> list[str]:
         for server, names in walls.servers.items()
         for name in names
     }
-    return [*AVAILABLE_TOOLS, *sorted(theirs)]
+    writing = WRITING_TOOLS if walls.kind == "coding" else ()
+    return [*READING_TOOLS, *writing, *walls.ours, *sorted(theirs)]
 
 
 ALLOWED = Verdict(allowed=True)
@@ -56,35 +80,39 @@ def decide(
 ) -> Verdict:
     """Whether this request is allowed; `kind` is the CLI's name of it, unknown kinds are denied."""
     if kind == "read":
-        return _reading(path, walls)
+        return _inside(path, walls, walls.folders)
+    if walls.kind == "coding" and kind == "write":
+        return _inside(path, walls, walls.folders[:1])
+    if walls.kind == "coding" and kind == "shell":
+        return ALLOWED
     if kind == "custom-tool":
-        return (
-            ALLOWED
-            if tool in OUR_TOOLS
-            else Verdict(allowed=False, why="this tool is not available in a review")
-        )
+        return ALLOWED if tool in walls.ours else denied("this tool is not available here")
     if kind == "mcp":
         known = walls.servers.get(server or "", ())
         named = any(name == "*" or tool == f"{server}-{name}" for name in known)
-        return ALLOWED if named else Verdict(allowed=False, why="this tool is not allowed here")
-    return Verdict(allowed=False, why="a review only reads; this is not available")
+        return ALLOWED if named else denied("this tool is not allowed here")
+    return denied("this is not available here")
 
 
-def _reading(path: str | None, walls: Walls) -> Verdict:
+def denied(why: str) -> Verdict:
+    return Verdict(allowed=False, why=why)
+
+
+def _inside(path: str | None, walls: Walls, folders: tuple[Path, ...]) -> Verdict:
     if not path or "\0" in path:
-        return Verdict(allowed=False, why="no path was given")
+        return denied("no path was given")
     wanted = Path(path)
     try:
         # Every link is followed first: the CLI asks with the path as the model wrote it.
         real = (walls.folders[0] / wanted).resolve()
     except (OSError, RuntimeError):
-        return Verdict(allowed=False, why="this path cannot be followed")
+        return denied("this path cannot be followed")
     if real.is_symlink():  # a loop of links, which newer Pythons resolve to itself
-        return Verdict(allowed=False, why="this path cannot be followed")
-    for folder in walls.folders:
+        return denied("this path cannot be followed")
+    for folder in folders:
         if real.is_relative_to(folder):
             inside = real.relative_to(folder)
             if any(part.lower() == ".git" for part in inside.parts[:1]):
-                return Verdict(allowed=False, why="the .git folder is not part of the review")
+                return denied("the .git folder is not part of this")
             return ALLOWED
-    return Verdict(allowed=False, why="outside of the repository under review")
+    return denied("outside of the repository")

@@ -59,9 +59,9 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     """MCP servers of the target branch whose tools the session may call."""
 
 
-def system_message(documents: list[Document], context: Context) -> str:
+def system_message(role: str, documents: list[Document], context: Context) -> str:
     """The trusted part: our rules, then what the target branch asks for."""
-    parts = [ROLE.replace("{mark}", context.mark)]
+    parts = [role.replace("{mark}", context.mark)]
     said = rendered(documents)
     if said:
         parts.append(
@@ -78,7 +78,7 @@ def system_message(documents: list[Document], context: Context) -> str:
         )
         parts.append(
             "# Skills and agents of this repository's target branch\n"
-            f"Read one with view when it fits this review:\n{lines}"
+            f"Read one with view when it fits:\n{lines}"
         )
     if context.servers:
         names = ", ".join(f"{name}-…" for name in context.servers)
@@ -91,9 +91,19 @@ def system_message(documents: list[Document], context: Context) -> str:
 
 def user_message(spec: TaskRequested, scope: Scope, context: Context) -> str:
     """The short prompt; the full texts are in files of the session's folder."""
+    task = (
+        f"Review this merge request. The repository at its head is in {context.clone}, which "
+        f"is the working directory; longer texts are in {context.folder}: merge-request.md "
+        "(all of the description and the commit messages) and files.txt (all changed files)."
+    )
+    return f"{task}\n\n{about(spec, scope, context)}\n\nNow read the change with git_diff."
+
+
+def about(spec: TaskRequested, scope: Scope, context: Context) -> str:
+    """The merge request as labelled data, cut to what a prompt can bear."""
     source = clean_line(spec.source_branch, 200)
     target = clean_line(spec.target_branch, 200)
-    about = [
+    lines = [
         f"Title: {clean_line(spec.title, LONGEST_TITLE)}",
         f"Author: {clean_line(spec.author, 100)}",
         f"Branches: {source} into {target}",
@@ -101,13 +111,7 @@ def user_message(spec: TaskRequested, scope: Scope, context: Context) -> str:
         f"Commit messages:\n{_commits(spec, LONGEST_COMMITS)}",
         f"Changed files:\n{_files(scope, MAX_LISTED)}",
     ]
-    task = (
-        f"Review this merge request. The repository at its head is in {context.clone}, which "
-        f"is the working directory; longer texts are in {context.folder}: merge-request.md "
-        "(all of the description and the commit messages) and files.txt (all changed files)."
-    )
-    data = as_data("merge request", "\n".join(about), context.mark)
-    return f"{task}\n\n{data}\n\nNow read the change with git_diff."
+    return as_data("merge request", "\n".join(lines), context.mark)
 
 
 def context_files(

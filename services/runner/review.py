@@ -1,169 +1,90 @@
-"""The step `run` for a review: spec, diff, session, result. Called by `wiring`.
-
-It always hands in an end: the review, or a typed failure.
-"""
+"""The session of a review: diff, tools, the model's findings. Called by `run`."""
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-import shutil
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-import msgspec
 import structlog
+from copilot import Tool
 
-from libs.common.clock import Clock
 from libs.common.diff import Diff
-from libs.common.errors import cut
-from libs.common.events.tasks import FailureReason, ReviewDone, TaskFailed, TaskRequested
+from libs.common.events.tasks import ReviewDone, TaskFailed
 from libs.common.git.errors import GitError
 from libs.common.launching.contract import Contract, ExitCode
-from services.runner import fallback, gathering, prompt, state, submission
-from services.runner.cli import cli_environment
-from services.runner.deadline import Deadline
-from services.runner.desk import Desk, Review
-from services.runner.door import TaskDoor
-from services.runner.echo import echoed
+from services.runner import fallback, gathering, prompt, submission
+from services.runner.desk import Answer, Desk, Review
 from services.runner.findings import LONGEST_SUMMARY
-from services.runner.fitting import fitted
 from services.runner.permissions import Walls
+from services.runner.run import SessionPorts, Task, failed, forget, hold, make_home, run_task
 from services.runner.scope import Scope
 from services.runner.servers import SETTING, Servers, options
-from services.runner.session import Heard, Provider, SessionFailed, SessionOrder
-from services.runner.tools import ReviewTools
+from services.runner.session import SessionFailed, SessionOrder
+from services.runner.tools import Arguments, GitTools, submit_tool
 
 log = structlog.get_logger()
-Conversation = Callable[[SessionOrder, Heard], Awaitable[None]]
+ReviewPorts = SessionPorts
 
 
-class ReviewPorts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the step works with."""
-
-    door: TaskDoor
-    clock: Clock
-    provider: Provider
-    cli: Path
-    cache: Path | None
-    converse: Conversation
-    environment: dict[str, str]
-    """The runner's own environment, of which the CLI gets an allow-list."""
-    servers_allowed: bool = False
-    """Whether MCP servers that the target branch asks for are started."""
+async def review_step(contract: Contract, ports: SessionPorts) -> ExitCode:
+    """The step `run` of a runner that does reviews only."""
+    return await run_task(contract, ports, {"review": review})
 
 
-async def review_step(contract: Contract, ports: ReviewPorts) -> ExitCode:
-    """Review and hand in; raises what the task door raises."""
-    cloned = state.read(contract.work_dir)
-    now = ports.clock.now().timestamp()
-    started = contract.started_at or (cloned.started_at if cloned else now)
-    spec = await ports.door.fetch(Deadline.of(started, contract.timeout).work)
-    deadline = Deadline.of(started, min(contract.timeout, spec.limits.timeout))
-    if spec.kind == "echo":
-        fetched = ports.clock.now().timestamp()
-        answer = echoed(spec, started_at=started, fetched_at=fetched)
-        await ports.door.hand_in(answer, deadline.end)
-        return ExitCode.DONE
-    stages = {"clone": round(cloned.seconds, 3)} if cloned else {}
-    try:
-        result = await _result(contract, ports, spec, deadline, stages)
-    except GitError as error:
-        result = failed(spec, error.reason, str(error), stages)
-    except SessionFailed as error:
-        result = failed(spec, error.reason, str(error), stages)
-    except Exception as error:
-        log.exception("review failed")
-        result = failed(spec, "internal", cut(f"{type(error).__name__}: {error}"), stages)
-    await ports.door.hand_in(fitted(result), deadline.end)
-    log.info("result handed in", result=type(result).__name__, stages=stages)
-    return ExitCode.DONE
-
-
-async def _result(
-    contract: Contract,
-    ports: ReviewPorts,
-    spec: TaskRequested,
-    deadline: Deadline,
-    stages: dict[str, float],
-) -> ReviewDone | TaskFailed:
-    if spec.kind != "review":
-        return failed(spec, "internal", f"this runner does not know tasks of kind {spec.kind}", {})
-    diff, scope = await gathering.changes(contract.repository, spec)
+async def review(task: Task) -> ReviewDone | TaskFailed:
+    """The review of this task's merge request."""
+    diff, scope = await gathering.changes(task.contract.repository, task.spec)
     if not scope.reviewed:
-        return done(spec, scope, nothing_to_review(scope), Heard(), stages)
-    desk = Desk(diff, most=spec.limits.max_findings)
-    heard = Heard(stages=stages)
-    home = contract.work_dir / "home"
+        return done(task, scope, nothing_to_review(scope))
+    desk = Desk(diff, most=task.spec.limits.max_findings)
     try:
-        order = await _order(contract, ports, spec, (diff, scope, desk, heard))
-        order = msgspec.structs.replace(
-            order, timeout=deadline.work - ports.clock.now().timestamp()
-        )
-        await ports.converse(order, heard)
+        await hold(task, await _order(task, diff, scope, desk))
     except SessionFailed:
         if desk.best is None:
             raise
         log.warning("session failed after a review was submitted; it is kept")
     finally:
-        # The CLI writes the whole conversation below its HOME.
-        await asyncio.to_thread(shutil.rmtree, home, ignore_errors=True)
-    review = desk.best or _from_words(heard.text, desk)
-    if review is None:
-        return failed(spec, "no_result", "the model ended without a review", stages)
-    return done(spec, scope, review, heard, stages)
+        await forget(task)
+    found = desk.best or _from_words(task.heard.text, desk)
+    if found is None:
+        return failed(task, "no_result", "the model ended without a review")
+    return done(task, scope, found)
 
 
-async def _order(
-    contract: Contract,
-    ports: ReviewPorts,
-    spec: TaskRequested,
-    made: tuple[Diff, Scope, Desk, Heard],
-) -> SessionOrder:
-    diff, scope, desk, heard = made
-    clone, folder = contract.repository.resolve(), contract.work_dir.resolve() / "context"
-    home = contract.work_dir.resolve() / "home"
-    documents = await gathering.target_documents(clone, scope)
-    servers = await _servers(clone, contract.work_dir.resolve() / "target", ports)
+async def _order(task: Task, diff: Diff, scope: Scope, desk: Desk) -> SessionOrder:
+    clone, folder = task.clone, task.context
+    target = task.contract.work_dir.resolve() / "target"
+    documents = await gathering.target_documents(clone, [file.path for file in scope.reviewed])
+    servers = await _servers(clone, target, allowed=task.ports.servers_allowed)
     context = prompt.Context(
         clone=clone,
         folder=folder,
         mark=f"DATA-{secrets.token_hex(6)}",
         servers=tuple(servers.tools),
     )
-    await gathering.write_files(folder, prompt.context_files(spec, scope, documents, context))
-    (home / "tmp").mkdir(parents=True, exist_ok=True)
-    tools = ReviewTools(
-        folder=clone,
-        refs=spec.diff_refs,
-        diff=diff,
-        desk=desk,
-        give_up=heard.gave_up.set,
-    )
+    files = prompt.context_files(task.spec, scope, documents, context)
+    await gathering.write_files(folder, files)
+    await make_home(task)
+    reading = GitTools(folder=clone, refs=task.spec.diff_refs, diff=diff)
     return SessionOrder(
-        cli=ports.cli,
-        environment=cli_environment(
-            ports.environment, home=home, cache=ports.cache, ca_bundle=contract.ca_bundle
-        ),
-        provider=ports.provider,
+        cli=task.ports.cli,
+        environment=task.environment(),
+        provider=task.ports.provider,
         folder=clone,
         walls=Walls.around(clone, folder, servers=servers.tools),
-        tools=tools.all(),
-        system=prompt.system_message(documents, context),
-        prompt=prompt.user_message(spec, scope, context),
+        tools=[*reading.all(), _submit_tool(desk, task)],
+        system=prompt.system_message(prompt.ROLE, documents, context),
+        prompt=prompt.user_message(task.spec, scope, context),
         timeout=0.0,
-        servers={
-            server.name: options(server, str(contract.work_dir.resolve() / "target"))
-            for server in servers.found
-        },
+        servers={server.name: options(server, str(target)) for server in servers.found},
     )
 
 
-async def _servers(clone: Path, copy: Path, ports: ReviewPorts) -> Servers:
+async def _servers(clone: Path, copy: Path, *, allowed: bool) -> Servers:
     """The target branch's MCP servers, with a copy of that branch to run in; none by default."""
     asked = await gathering.target_servers(clone)
     names = sorted(asked.tools)
-    if not ports.servers_allowed:
+    if not allowed:
         if names or asked.left_out:
             log.warning("mcp servers of the repository are ignored", servers=names, setting=SETTING)
         return Servers()
@@ -199,25 +120,30 @@ def nothing_to_review(scope: Scope) -> Review:
     return Review(summary=f"Nothing to review. {words}", findings=())
 
 
-def done(
-    spec: TaskRequested, scope: Scope, review: Review, heard: Heard, stages: dict[str, float]
-) -> ReviewDone:
-    return ReviewDone(
-        task_id=spec.task_id,
-        head_sha=spec.head_sha,
-        summary=review.summary,
-        findings=review.findings,
-        files_reviewed=tuple(file.path for file in scope.reviewed),
-        skipped=scope.skipped,
-        usage=heard.usage,
-        stages=stages,
+def _submit_tool(desk: Desk, task: Task) -> Tool:
+    async def submit(arguments: Arguments) -> Answer:
+        answer = desk.submit(arguments)
+        if desk.hopeless:
+            task.heard.gave_up.set()
+        return answer
+
+    return submit_tool(
+        "submit_review",
+        "Hand in the whole review, once. It is checked against the diff; when it is refused, "
+        "mend it and call this again.",
+        submission.schema(),
+        submit,
     )
 
 
-def failed(
-    spec: TaskRequested, reason: FailureReason, detail: str, stages: dict[str, float]
-) -> TaskFailed:
-    log.warning("task failed", reason=reason, detail=detail)
-    return TaskFailed(
-        task_id=spec.task_id, head_sha=spec.head_sha, reason=reason, detail=detail, stages=stages
+def done(task: Task, scope: Scope, found: Review) -> ReviewDone:
+    return ReviewDone(
+        task_id=task.spec.task_id,
+        head_sha=task.spec.head_sha,
+        summary=found.summary,
+        findings=found.findings,
+        files_reviewed=tuple(file.path for file in scope.reviewed),
+        skipped=scope.skipped,
+        usage=task.heard.usage,
+        stages=task.heard.stages,
     )

@@ -1,4 +1,4 @@
-"""One Copilot session: the only module, with `tools`, that knows the SDK. Called by `review`.
+"""One Copilot session: the only module, with `tools`, that knows the SDK. Called by `run`.
 
 The options are those under which the CLI reads nothing of the working directory by itself, since
 that is the merge request's head (SR-12): no instruction files, no configuration, no skills.
@@ -69,6 +69,8 @@ class SessionOrder(msgspec.Struct, frozen=True, kw_only=True):
     """All that a session needs; `timeout` is seconds for the conversation."""
 
     cli: Path
+    wall: tuple[str, ...] = ()
+    """The command that runs the CLI inside a wall; see `wall`."""
     environment: dict[str, str]
     provider: Provider
     folder: Path
@@ -117,7 +119,7 @@ class Heard(msgspec.Struct, kw_only=True):
 async def converse(order: SessionOrder, heard: Heard) -> None:
     """Run the session to its end; raises `SessionFailed`. `heard` is filled as it goes."""
     client = CopilotClient(
-        connection=_leashed(order.cli),
+        connection=_leashed(order),
         env=order.environment,
         working_directory=str(order.folder),
         use_logged_in_user=False,
@@ -181,9 +183,9 @@ async def _unless(gave_up: asyncio.Event, answer: Coroutine[Any, Any, object]) -
         await asyncio.gather(answering, giving_up, return_exceptions=True)
 
 
-def _leashed(cli: Path) -> Any:
-    """The CLI on a leash, so that it never outlives this process."""
-    program, *arguments = leashed([str(cli)])
+def _leashed(order: SessionOrder) -> Any:
+    """The CLI, in its wall, on a leash, so that it never outlives this process."""
+    program, *arguments = leashed([*order.wall, str(order.cli)])
     return RuntimeConnection.for_stdio(path=program, args=tuple(arguments))
 
 
@@ -191,7 +193,7 @@ def _options(order: SessionOrder, heard: Heard) -> dict[str, Any]:
     def decided(request: Any, _: Any) -> Any:
         verdict = decide(
             str(request.kind),
-            path=getattr(request, "path", None),
+            path=getattr(request, "path", None) or getattr(request, "file_name", None),
             tool=getattr(request, "tool_name", None),
             walls=order.walls,
             server=getattr(request, "server_name", None),

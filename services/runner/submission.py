@@ -1,12 +1,12 @@
-"""The arguments of the tool `submit_review`: their shape, and what is wrong with others. Pure.
+"""The arguments of the submitting tools: their shape, and what is wrong with others. Pure.
 
-The schema is what the model sees; `findings` then checks each finding against the diff.
+The schemas are what the model sees; the desks then check what was submitted.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -68,16 +68,58 @@ class SubmittedReview(BaseModel):
     )
 
 
-def schema() -> dict[str, Any]:
+class SubmittedChange(BaseModel):
+    """A change to code, as the model words it; or that there is none to make."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    subject: Words = Field(
+        default="", description="First line of the commit message, at most 72 characters."
+    )
+    summary: Words = Field(
+        description="Two to six sentences for the person who asked: what changed, how it was "
+        "tested; or why there is nothing to do.",
+        min_length=1,
+    )
+    files: list[Words] = Field(
+        default_factory=list,
+        description="Paths, from the top of the repository, of every file that you changed, made "
+        "or removed on purpose. Only these are handed in.",
+    )
+    nothing_to_do: bool = Field(
+        default=False, description="True when no file has to change; then files is empty."
+    )
+
+
+class SubmittedAnswer(BaseModel):
+    """An answer to a question, as the model words it."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    answer: Words = Field(
+        description="The answer in Markdown; names files and lines, as in `src/a.py:12`.",
+        min_length=1,
+    )
+
+
+Form = TypeVar("Form", SubmittedReview, SubmittedChange, SubmittedAnswer)
+
+
+def schema(form: type[BaseModel] = SubmittedReview) -> dict[str, Any]:
     """The JSON schema of the arguments."""
-    return SubmittedReview.model_json_schema()
+    return form.model_json_schema()
 
 
 def read(arguments: object) -> SubmittedReview | list[str]:
-    """The review, or a line for each problem, worded for the model."""
+    """A review, as `parsed` reads it."""
+    return parsed(SubmittedReview, arguments)
+
+
+def parsed(form: type[Form], arguments: object) -> Form | list[str]:
+    """What was submitted, or a line for each problem, worded for the model."""
     try:
         given = json.loads(arguments) if isinstance(arguments, str) else arguments
-        return SubmittedReview.model_validate(given)
+        return form.model_validate(given)
     except ValidationError as error:
         lines = [
             f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"

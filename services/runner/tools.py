@@ -1,7 +1,7 @@
-"""The session's own tools: `git_diff`, `git_show`, and `submit_review` that ends it.
+"""The session's own tools: `git_diff`, `git_show`, and the one that ends it (`submit_tool`).
 
-Built by `review`, handed to `session`. Answers are bounded and show hidden characters; they
-never raise, since the model could not read why.
+Built by `review`, `coding` and `ask`, handed to `session`. Answers are bounded and show hidden
+characters; they never raise, since the model could not read why.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from libs.common.diff import Diff
 from libs.common.errors import AgentError
 from libs.common.events.tasks import DiffRefs
 from libs.common.git import read as git
-from services.runner import submission
-from services.runner.desk import Desk
+from services.runner.desk import Answer
 from services.runner.pages import page
 from services.runner.untrusted import show_hidden
 
@@ -29,27 +28,17 @@ Arguments = dict[str, Any]
 _PAGE = {"type": "integer", "minimum": 1, "description": "Page of a long answer, from 1."}
 
 
-class ReviewTools:
-    """Reads one clone between two commits; `diff` holds the files under review."""
+class GitTools:
+    """Reads one repository between two commits; `diff` holds the files of the change."""
 
-    def __init__(
-        self,
-        *,
-        folder: Path,
-        refs: DiffRefs,
-        diff: Diff,
-        desk: Desk,
-        give_up: Callable[[], None],
-    ) -> None:
+    def __init__(self, *, folder: Path, refs: DiffRefs, diff: Diff) -> None:
         self._folder = folder
         self._base = refs.base_sha
         self._head = refs.head_sha
         self._diff = diff
-        self._desk = desk
-        self._give_up = give_up
 
     def all(self) -> list[Tool]:
-        return [self._git_diff_tool(), self._git_show_tool(), self._submit_tool()]
+        return [self._git_diff_tool(), self._git_show_tool()]
 
     async def git_diff(self, arguments: Arguments) -> ToolResult:
         path = str(arguments.get("path") or "")
@@ -77,13 +66,6 @@ class ReviewTools:
         again = f"git_show with path={path}, side={side}, "
         return _success(page(show_hidden(numbered), _number(arguments), again=again))
 
-    async def submit_review(self, arguments: Arguments) -> ToolResult:
-        answer = self._desk.submit(arguments)
-        log.info("review submitted" if answer.accepted else "review refused")
-        if self._desk.hopeless:
-            self._give_up()
-        return _success(answer.text) if answer.accepted else _failure(answer.text)
-
     def _git_diff_tool(self) -> Tool:
         path = {"type": "string", "description": "Only this changed file; all files otherwise."}
         return _tool(
@@ -108,16 +90,24 @@ class ReviewTools:
             self.git_show,
         )
 
-    def _submit_tool(self) -> Tool:
-        tool = _tool(
-            "submit_review",
-            "Hand in the whole review, once. It is checked against the diff; when it is refused, "
-            "mend it and call this again.",
-            submission.schema(),
-            self.submit_review,
-        )
-        tool.is_terminal = True
-        return tool
+
+def submit_tool(
+    name: str,
+    description: str,
+    schema: dict[str, Any],
+    submit: Callable[[Arguments], Awaitable[Answer]],
+) -> Tool:
+    """The tool that ends the session, once its call is accepted."""
+    what = name.removeprefix("submit_")
+
+    async def answered(arguments: Arguments) -> ToolResult:
+        answer = await submit(arguments)
+        log.info(f"{what} submitted" if answer.accepted else f"{what} refused")
+        return _success(answer.text) if answer.accepted else _failure(answer.text)
+
+    tool = _tool(name, description, schema, answered)
+    tool.is_terminal = True
+    return tool
 
 
 def _tool(

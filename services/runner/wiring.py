@@ -73,7 +73,10 @@ async def _clone(contract: Contract, settings: CloneSettings) -> ExitCode:
 
 async def _run(contract: Contract, settings: RunSettings) -> ExitCode:
     # Not at the top: the SDK takes a second to import, and the step `clone` has no use for it.
-    from services.runner.review import ReviewPorts, review_step  # noqa: PLC0415
+    from services.runner.ask import ask  # noqa: PLC0415
+    from services.runner.coding import coding  # noqa: PLC0415
+    from services.runner.review import review  # noqa: PLC0415
+    from services.runner.run import SessionPorts, run_task  # noqa: PLC0415
     from services.runner.session import PINNED_CLI, Provider, converse  # noqa: PLC0415
 
     provider = Provider(
@@ -84,7 +87,7 @@ async def _run(contract: Contract, settings: RunSettings) -> ExitCode:
         api_key=reveal(settings.copilot_provider_api_key),
     )
     cache = own_cache(settings.xdg_cache_home, Path.home())
-    ports = ReviewPorts(
+    ports = SessionPorts(
         door=_door(contract),
         clock=SystemClock(),
         provider=provider,
@@ -93,8 +96,9 @@ async def _run(contract: Contract, settings: RunSettings) -> ExitCode:
         converse=converse,
         environment=dict(os.environ),
         servers_allowed=settings.allow_repository_mcp_servers,
+        unsandboxed_allowed=settings.allow_unsandboxed_coding,
     )
-    return await review_step(contract, ports)
+    return await run_task(contract, ports, {"review": review, "ask": ask, "coding": coding})
 
 
 def _door(contract: Contract) -> TaskDoor:

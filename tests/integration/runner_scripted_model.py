@@ -15,7 +15,7 @@ from tests.simulators.model.replies import Call, Say, completion
 
 @dataclass
 class ScriptedModel:
-    """`calls` are made one a turn; what each answered is the review's summary, a line each."""
+    """`calls` are made one a turn; what each answered is the result's summary, a line each."""
 
     calls: Sequence[Call]
     api_key: str
@@ -36,6 +36,10 @@ class ScriptedModel:
 
 def _hand_in(chat: Chat) -> Call:
     told = "\n".join(f"{step.name} -> {step.answer}" for step in chat.steps)
+    if "submit_change" in chat.tools:
+        return Call("submit_change", {"summary": told, "nothing_to_do": True})
+    if "submit_answer" in chat.tools:
+        return Call("submit_answer", {"answer": told})
     return Call("submit_review", {"summary": told, "findings": []})
 
 

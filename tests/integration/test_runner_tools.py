@@ -13,11 +13,10 @@ from libs.common.clock import SystemClock
 from libs.common.events.tasks import ReviewDone, TaskFailed, Usage
 from libs.common.launching.contract import ExitCode
 from services.runner import gathering
-from services.runner.desk import Desk
 from services.runner.door import TaskDoor
 from services.runner.review import ReviewPorts, review_step
 from services.runner.session import MAX_TOOL_CALLS, Heard, Provider, SessionFailed, _bad_token
-from services.runner.tools import ReviewTools
+from services.runner.tools import GitTools
 from tests.fakes.task_door import running_task_door
 from tests.integration.runner_world import AFTER, BEFORE, CLI, World, merge_request
 
@@ -33,12 +32,10 @@ async def tools(tmp_path):
         world = await World(tmp_path / "work", made, door).cloned()
     folder = world.contract.repository
     diff, _ = await gathering.changes(folder, made.spec)
-    made_tools = ReviewTools(
+    made_tools = GitTools(
         folder=folder,
         refs=made.spec.diff_refs,
         diff=diff,
-        desk=Desk(diff, most=200),
-        give_up=lambda: None,
     )
     return {tool.name: tool for tool in made_tools.all()}
 

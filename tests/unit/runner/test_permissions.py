@@ -104,4 +104,4 @@ def test_only_our_own_tools_are_known(walls):
 def test_a_denial_tells_the_model_why(walls):
     verdict = decide("read", path="/etc/passwd", tool=None, walls=walls)
 
-    assert verdict.why == "outside of the repository under review"
+    assert verdict.why == "outside of the repository"

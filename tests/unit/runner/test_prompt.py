@@ -8,7 +8,7 @@ from pathlib import Path
 from libs.common.diff import parse_diff
 from libs.common.events.tasks import DiffRefs, SkippedFile, TaskRequested
 from services.runner.instructions import Wanted, document
-from services.runner.prompt import Context, context_files, system_message, user_message
+from services.runner.prompt import ROLE, Context, context_files, system_message, user_message
 from services.runner.scope import Scope, narrow
 from tests.unit.runner.diffs import TWO_HUNKS, added
 
@@ -113,7 +113,7 @@ def test_the_system_message_holds_the_target_branch_s_words_and_names_skills():
         ),
     ]
 
-    message = system_message(documents, CONTEXT)
+    message = system_message(ROLE, documents, CONTEXT)
 
     assert "Prices are integers." in message
     assert (
@@ -134,4 +134,4 @@ def test_a_skill_s_text_is_in_the_session_s_folder():
 
 def test_the_merge_request_never_speaks_in_the_system_message():
     """SR-12."""
-    assert "Sum prices" not in system_message([], CONTEXT)
+    assert "Sum prices" not in system_message(ROLE, [], CONTEXT)

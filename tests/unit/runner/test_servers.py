@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.runner import nested, servers
-from services.runner.permissions import AVAILABLE_TOOLS, Walls, available, decide
+from services.runner.permissions import OUR_READING, READING_TOOLS, Walls, available, decide
 from services.runner.servers import MOST, Server, Servers
 
 WORDS = {"command": "python3", "args": ["words.py"], "tools": ["say"], "env": {"MODE": "short"}}
@@ -177,6 +177,7 @@ def test_only_named_tools_of_allowed_servers_may_be_called(tmp_path):
 def test_the_cli_offers_the_tools_that_may_be_called(tmp_path):
     named = Walls.around(tmp_path, servers={"words": ("say", "shout")})
 
-    assert available(Walls.around(tmp_path)) == list(AVAILABLE_TOOLS)
-    assert available(named) == [*AVAILABLE_TOOLS, "mcp:words-say", "mcp:words-shout"]
+    offered = (*READING_TOOLS, *OUR_READING, "submit_review")
+    assert available(Walls.around(tmp_path)) == [*offered]
+    assert available(named) == [*offered, "mcp:words-say", "mcp:words-shout"]
     assert available(Walls.around(tmp_path, servers={"a": ("*",)}))[-1] == "mcp:*"
