@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from libs.common.launching.contract import PROXIES, STEP_SETTINGS
 
-HEALTH_PORTS = {"ingest": 8081, "reviewer": 8082, "publisher": 8084}
+HEALTH_PORTS = {"ingest": 8081, "reviewer": 8082, "coder": 8083, "publisher": 8084}
 """Every service that `gca up` starts, with its own default for HEALTH_PORT."""
 SERVICES = tuple(HEALTH_PORTS)
 INHERITED = ("PATH", "HOME", "LANG", "TERM", "TMPDIR", "USER", "NO_COLOR", "SSL_CERT_FILE")
@@ -23,6 +23,7 @@ ALL = (
     "OTEL_EXPORTER_OTLP_ENDPOINT",
 )
 GITLAB = ("GITLAB_URL", "ALLOW_HTTP_GITLAB")
+JIRA = ("JIRA_URL", "JIRA_EMAIL", "JIRA_API_TOKEN", "JIRA_BEARER_TOKEN")
 MODEL = STEP_SETTINGS["run"]
 OWN: dict[str, tuple[str, ...]] = {
     "ingest": (
@@ -37,10 +38,7 @@ OWN: dict[str, tuple[str, ...]] = {
         "GITLAB_WEBHOOK_SECRET",
         "GITLAB_WEBHOOK_SIGNING_TOKEN",
         "GITLAB_READ_TOKEN",
-        "JIRA_URL",
-        "JIRA_EMAIL",
-        "JIRA_API_TOKEN",
-        "JIRA_BEARER_TOKEN",
+        *JIRA,
         "JIRA_TRIGGER_STATUS",
         "JIRA_POLL_INTERVAL",
         "JIRA_PROJECT_MAP",
@@ -87,7 +85,19 @@ OWN: dict[str, tuple[str, ...]] = {
         "TASK_STATE_DIR",
         "XDG_CACHE_HOME",
     ),
-    "publisher": (*GITLAB, "GITLAB_TOKEN", "LEASE_SECONDS"),
+    "publisher": (
+        *GITLAB,
+        *JIRA,
+        "GITLAB_TOKEN",
+        "JIRA_IN_PROGRESS_STATUS",
+        "JIRA_IN_REVIEW_STATUS",
+        "PUSH_CI_SKIP",
+        "PROTECTED_PATHS",
+        "ALLOW_PROTECTED_PATHS",
+        "COMMIT_AUTHOR",
+        "CLONE_DIR",
+        "LEASE_SECONDS",
+    ),
 }
 
 

@@ -52,6 +52,13 @@ class Settings(GitLabSettings, JiraSettings):
 
     health_default: ClassVar[int] = 8084
 
+    @field_validator("jira_in_progress_status", "jira_in_review_status")
+    @classmethod
+    def _is_status(cls, value: str) -> str:
+        if not value.strip() or not value.isprintable():
+            raise PydanticCustomError("status", "must be the name of a status")
+        return value.strip()
+
     @field_validator("commit_author")
     @classmethod
     def _is_signature(cls, value: str) -> str:

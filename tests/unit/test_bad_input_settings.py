@@ -8,6 +8,7 @@ import pytest
 
 from libs.common.errors import SettingsError
 from libs.common.settings import Common, load
+from services.coder.settings import Settings as Coder
 from services.ingest.settings import Settings as Ingest
 from services.publisher.settings import Settings as Publisher
 from services.reviewer.settings import Settings as Reviewer
@@ -20,6 +21,13 @@ GOOD: dict[type[Common], dict[str, str]] = {
         "TASK_DOOR_SECRET": "0123456789abcdef",
     },
     Reviewer: {
+        "GITLAB_URL": "https://gitlab.test",
+        "GITLAB_READ_TOKEN": "glpat-canary",
+        "TASK_DOOR_SECRET": "0123456789abcdef",
+        "TASK_DOOR_URL": "http://127.0.0.1:8001",
+        "GITHUB_TOKEN": "ghp_canary",
+    },
+    Coder: {
         "GITLAB_URL": "https://gitlab.test",
         "GITLAB_READ_TOKEN": "glpat-canary",
         "TASK_DOOR_SECRET": "0123456789abcdef",
@@ -50,6 +58,12 @@ WRONG = {
     "LEASE_SECONDS": "0",
     "TASK_TIMEOUT": "1",
     "REVIEW_DRAFTS": "canary",
+    "MAX_TASKS_PER_HOUR": "0",
+    "MAX_TASKS_PER_HOUR_PLACE": "canary",
+    "MAX_TASKS_PER_HOUR_USER": "0",
+    "MAX_TASKS_PER_HOUR_PROJECT": "-1",
+    "MAX_TOKENS_PER_HOUR_PROJECT": "canary",
+    "MAX_MINUTES_PER_HOUR_PROJECT": "0",
     "MIN_ROLE_READ": "canary",
     "MIN_ROLE_WRITE": "Reporter",
     "COPILOT_PROVIDER_TYPE": "canary",
@@ -67,6 +81,11 @@ WRONG = {
     "JIRA_BEARER_TOKEN": "canary with spaces",
     "JIRA_TRIGGER_STATUS": "canary\nof two lines",
     "JIRA_POLL_INTERVAL": "0",
+    "JIRA_IN_PROGRESS_STATUS": "canary\nof two lines",
+    "JIRA_IN_REVIEW_STATUS": "canary\nof two lines",
+    "PUSH_CI_SKIP": "canary",
+    "ALLOW_PROTECTED_PATHS": "canary",
+    "COMMIT_AUTHOR": "canary",
     "JIRA_PROJECT_MAP": "canary",
 }
 ANY_TEXT = {
@@ -80,6 +99,7 @@ ANY_TEXT = {
     "XDG_CACHE_HOME",
     "JIRA_EMAIL",
     "JIRA_ALLOWED_USERS",
+    "PROTECTED_PATHS",
 }
 """Settings that no start can tell to be wrong: only the peer or the disk can, later."""
 SHOWN = {"CA_BUNDLE", "NATS_CREDENTIALS", "COPILOT_CLI_PATH", "GITLAB_PROJECTS"}
