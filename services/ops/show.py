@@ -33,6 +33,7 @@ _WORD_COLORS = {
     "task": "blue",
     "result": "blue",
     "session": "grey",
+    "start": "blue",
 }
 
 
@@ -65,6 +66,7 @@ class Screen:
         self._colored = out.isatty() and "NO_COLOR" not in os.environ
         self._quiet = False
         self._outage = Outage()
+        self._eyes: set[str] = set()
 
     def title(self, name: str, detail: str) -> None:
         self._write(f"{paint(name, 'bold', colored=self._colored)}  {detail}")
@@ -109,6 +111,17 @@ class Screen:
                 self.done("NATS is back, the services go on")
             case "other" if is_trouble(fields):
                 self.line("trouble", f"{name}: {log_text(fields)}")
+            case "other" if fields["event"] == "audit":
+                self._wrote(fields)
+
+    def _wrote(self, fields: dict[str, Any]) -> None:
+        """What people see while a task runs; the rest is told when it is published."""
+        task_id, seen = str(fields.get("task_id", "")), self._eyes
+        if fields.get("what") == "emoji" and task_id not in seen:
+            seen.add(task_id)
+            self.line("start", f"{task_id} has eyes on its note")
+        elif fields.get("what") == "jira_transition":
+            self.line("start", f"{task_id} moved its issue to {fields.get('id')}")
 
     async def pause(self) -> None:
         """While stopping, what children say about peers that went first is no news."""

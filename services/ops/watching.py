@@ -11,7 +11,12 @@ from services.ops.screen import is_trouble, log_fields, log_text
 from services.ops.show import Screen
 
 LOOK_SECONDS = 0.2
-SHOWN = frozenset({"session started", "tool used", "review submitted", "clone done"})
+SHOWN = frozenset(
+    {
+        *("clone finished", "session started", "tool used"),
+        *("review submitted", "change submitted", "answer submitted"),
+    }
+)
 
 
 async def watch_log(connection: Connection, screen: Screen) -> None:

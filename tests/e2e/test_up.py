@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from services.ops.environments import SERVICES
 from services.ops.places import ROOT, announced
 from tests.simulators.gitlab import running_gitlab
 from tests.simulators.gitlab.state import MAINTAINER
@@ -131,7 +132,7 @@ async def test_a_killed_up_leaves_no_service_behind(tmp_path):
         process.kill()
         await process.wait()
 
-    services = ("services.ingest", "services.reviewer", "services.publisher", "simulators", "nats-")
+    services = (*(f"services.{name}" for name in SERVICES), "simulators", "nats-")
 
     def gone() -> bool:
         return not any(name in line for line in processes_of(tmp_path) for name in services)

@@ -25,6 +25,7 @@ from services.ops.doctor.check import Check, Round
 from services.ops.doctor.machine import pinned_cli
 from services.ops.doctor.run import probes
 from services.ops.doctor.situation import MAINTAINER_TOKEN, Situation
+from services.ops.environments import SERVICES
 from services.ops.places import Addresses
 from services.ops.terminal import Terminal, terminal
 from tests.simulators.gitlab import Project, SimulatedGitLab, running_gitlab
@@ -137,7 +138,7 @@ async def healthy(
             pid=os.getpid(),
             nats_url=nats_server.url,
             webhook_url=HOOK_URL,
-            health=dict.fromkeys(("ingest", "reviewer", "publisher"), health),
+            health=dict.fromkeys(SERVICES, health),
         )
         yield world
 

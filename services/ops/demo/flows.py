@@ -125,13 +125,13 @@ def issue() -> Flow:
 
 
 def log_to_read(flow: Flow, history: Sequence[Recorded]) -> str:
-    """The file that tells more of where the flow stands."""
+    """The file that tells more of where the flow stands; Jobs have a folder each in `tasks`."""
     own = flow.own(history)
     if not own:
-        return "ingest.log"
+        return "logs/ingest.log"
     last = own[-1].event
     if isinstance(last, TaskRequested | TaskFailed):
-        return "the Job's run.log, in tasks"
+        return "tasks"
     if isinstance(last, Result | TaskPublished):
-        return "publisher.log"
-    return "reviewer.log" if flow.name == "review" else "coder.log"
+        return "logs/publisher.log"
+    return "logs/reviewer.log" if flow.name == "review" else "logs/coder.log"

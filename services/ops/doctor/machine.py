@@ -80,8 +80,9 @@ def pinned_cli() -> str:
 
 
 WALL = (
-    *("--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp"),  # noqa: S108  # in the wall
-    *("--unshare-all", "--share-net", "--new-session", "--die-with-parent", "true"),
+    *("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"),
+    *("--uid", "65534", "--gid", "65534", "--die-with-parent", "--new-session"),
+    *("--cap-drop", "ALL", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"),
 )
 """What a coding session's wall is made of, around a program that does nothing."""
 
