@@ -74,7 +74,7 @@ CHANNELS = (
         "taskRequested",
         subjects.task_requested,
         _TASK,
-        ("reviewer",),
+        ("reviewer", "coder"),
         "create once",
         "Work is asked for.",
     ),
@@ -82,7 +82,7 @@ CHANNELS = (
         "taskResult",
         subjects.task_result,
         _TASK,
-        ("ingest", "reviewer"),
+        ("ingest", "reviewer", "coder"),
         "create once",
         "The one end of a task: what its Job handed in at ingest's task door, or what the "
         "service that asked for it says of a task without a Job.",

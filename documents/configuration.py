@@ -24,7 +24,7 @@ secrets out of its environment once it has read them. [architecture.md](architec
 says which process holds which secret.
 
 **Who reads a setting.** *step clone* and *step run* are the two halves of a Job. Nobody sets
-theirs by hand: the reviewer hands them on, to each step only what is listed for it."""
+theirs by hand: reviewer and coder hand them on, to each step only what is listed for it."""
 
 GROUPS = {
     "all": ("Every process", ""),
@@ -36,10 +36,14 @@ GROUPS = {
         ),
     ),
     "ingest": ("Ingest: webhooks", "Set `GITLAB_WEBHOOK_SECRET` or the signing token."),
-    "door": ("Ingest and reviewer: the task door", ""),
-    "reviewer": ("Reviewer: tasks and Jobs", ""),
+    "door": ("Ingest, reviewer and coder: the task door", ""),
+    "reviewer": ("Reviewer and coder: tasks and Jobs", ""),
+    "coder": (
+        "Coder: budgets",
+        "Counted over the hour before a command or an issue; above one of them it is refused.",
+    ),
     "session": (
-        "Reviewer, for its Jobs: model and session",
+        "Reviewer and coder, for their Jobs: model and session",
         (
             "Set `GITHUB_TOKEN` for the models of GitHub Copilot, or `COPILOT_PROVIDER_TYPE` with "
             "address and model for a provider of your own."
@@ -51,7 +55,7 @@ GROUPS = {
 
 _PROXIES = """\
 The model may be behind a proxy. {names} reach the step run and its
-Copilot CLI when the reviewer has them in its environment, in capitals or small letters. GitLab, git
+Copilot CLI when reviewer and coder have them in their environment, in capitals or small letters. GitLab, git
 and the task door are always asked directly. `NO_PROXY` should name a model or collector on this
 machine. A proxy's address with a password in it is seen by whatever the session starts."""
 

@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from libs.common.launching import contract
 from libs.common.settings import Common, GitLabSettings, ProjectSettings
+from services.coder.settings import Settings as Coder
 from services.ingest.settings import Settings as Ingest
 from services.publisher.settings import Settings as Publisher
 from services.reviewer.settings import Settings as Reviewer
@@ -23,6 +24,7 @@ from services.runner.settings import CloneSettings, RunSettings
 SERVICES: dict[str, type[Common]] = {
     "ingest": Ingest,
     "reviewer": Reviewer,
+    "coder": Coder,
     "publisher": Publisher,
 }
 STEPS: dict[contract.Step, type[Common]] = {"clone": CloneSettings, "run": RunSettings}

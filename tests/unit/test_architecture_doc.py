@@ -133,7 +133,7 @@ def test_each_durable_has_the_name_of_its_service():
 
 def test_the_table_of_secrets_is_that_of_the_code():
     """SR-38: who holds which secret, as documented and as handed out."""
-    columns = ("ingest", "reviewer", "publisher")
+    columns = ("ingest", "reviewer", "coder", "publisher")
     for name, start in (
         ("GITLAB_WEBHOOK_SECRET", "`GITLAB_WEBHOOK_SECRET`"),
         ("GITLAB_READ_TOKEN", "`GITLAB_READ_TOKEN`"),
@@ -142,9 +142,9 @@ def test_the_table_of_secrets_is_that_of_the_code():
         ("COPILOT_PROVIDER_API_KEY", "`GITHUB_TOKEN`"),
     ):
         cells = row(start)
-        told = {service for service, cell in zip(columns, cells[1:4], strict=True) if cell}
+        told = {service for service, cell in zip(columns, cells[1:5], strict=True) if cell}
         assert told == {s for s in columns if name in environments.OWN[s]}, name
-        steps = {step for step, cell in zip(("clone", "run"), cells[4:6], strict=True) if cell}
+        steps = {step for step, cell in zip(("clone", "run"), cells[5:7], strict=True) if cell}
         assert steps == {s for s, names in contract.STEP_SETTINGS.items() if name in names}, name
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from libs.common.launching import contract
+from services.coder.settings import Settings as Coder
 from services.ingest.settings import Settings as Ingest
 from services.ops import environments
 from services.publisher.settings import Settings as Publisher
@@ -25,7 +26,7 @@ SUPPORT = sorted(
     if not path.name.startswith(("test_", "conftest")) and path.stat().st_size
 )
 MOST_LINES = 400
-SERVICES = {"ingest": Ingest, "reviewer": Reviewer, "publisher": Publisher}
+SERVICES = {"ingest": Ingest, "reviewer": Reviewer, "coder": Coder, "publisher": Publisher}
 # In pieces, so that this file does not hold what it looks for.
 HOSTS = tuple(
     ".".join(parts)
