@@ -123,6 +123,93 @@ async def test_the_index_lists_merge_requests(scene):
     assert missing.status == 404
 
 
+async def say(scene, **sent):
+    url = f"{scene.merge_request.web_url}/comments"
+    async with scene.session.post(url, json=sent) as answer:
+        return answer.status, await answer.json()
+
+
+async def test_a_person_comments_and_replies_on_the_page(scene):
+    dora = scene.gitlab.add_user("dora", project=scene.project)
+    html = await page(scene)
+    tags(html)
+    people = re.findall(r'<option value="(\w+)">([^<]+)</option>', html)
+    assert people == [("dora", "Dora (Developer)"), ("alice", "Alice Adams (Maintainer)")]
+    assert await say(scene, author="dora", body="/copilot ask why?") == (201, {})
+    [note] = scene.gitlab.notes(scene.merge_request)
+    assert (note.author, note.body) == (dora, "/copilot ask why?")
+    said = {"author": "alice", "body": "I wonder too", "discussion_id": note.discussion_id}
+    assert await say(scene, **said) == (201, {})
+    [thread] = scene.gitlab.discussions(scene.merge_request)
+    assert [one.author.username for one in thread.notes] == ["dora", "alice"]
+    html = await page(scene)
+    tags(html)
+    one_thread = html[html.index('<article class="thread') :].split("</article>")[0]
+    assert "ask why?" in one_thread
+    assert "I wonder too" in one_thread
+    assert f'data-discussion="{thread.id}"' in one_thread
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"author": "copilot-agent", "body": "x"},
+        {"author": "nobody", "body": "x"},
+        {"author": "alice", "body": "  "},
+        {"author": "alice"},
+        {"author": "alice", "body": "x", "discussion_id": "none"},
+    ],
+)
+async def test_what_no_form_sends_is_refused(scene, sent):
+    status, body = await say(scene, **sent)
+    assert (status, set(body)) == (400, {"problem"})
+    assert scene.gitlab.notes(scene.merge_request) == []
+
+
+async def test_a_form_of_another_site_cannot_comment(scene):
+    url = f"{scene.merge_request.web_url}/comments"
+    form = {"author": "alice", "body": "x"}
+    async with scene.session.post(url, data=form) as answer:
+        assert answer.status == 415
+
+
+async def test_emoji_commits_and_pipelines_are_shown(scene):
+    note = await scene.gitlab.comment(scene.merge_request, "/copilot help")
+    path = f"{scene.api}/notes/{note.id}/award_emoji"
+    await scene.bot.post(path, json={"name": "eyes"})
+    html = await page(scene)
+    tags(html)
+    head = scene.merge_request.head_sha
+    [pipeline] = scene.gitlab.pipelines(scene.project, sha=head)
+    assert 'title=":eyes: by Copilot Agent">👀<' in html
+    assert f'<code>{head[:8]}</code>\n<span class="grow">Change much</span>' in html
+    assert f"#{pipeline.id}" in html
+    scene.project.pipelines.clear()
+    assert f"None for the head <code>{head[:8]}</code>" in await page(scene)
+
+
+async def test_the_list_of_a_project_shows_drafts_and_who_opened_them(scene):
+    scene.gitlab.commit(scene.project, branch="agent/SHOP-1", files={"a.py": "a\n"})
+    await scene.gitlab.open_merge_request(
+        scene.project,
+        source_branch="agent/SHOP-1",
+        title="SHOP-1",
+        draft=True,
+        author=scene.gitlab.bot,
+    )
+    url = f"{scene.gitlab.url}/group/sub/app/-/merge_requests"
+    async with scene.session.get(url) as answer:
+        html = await answer.text()
+    tags(html)
+    assert html.index("Draft: SHOP-1") < html.index("Change much")
+    assert '<span class="badge draft">Draft</span>' in html
+    assert html.count('<span class="badge bot">bot</span>') == 1
+    async with scene.session.get(f"{url}/live") as answer:
+        assert "Draft: SHOP-1" in (await answer.json())["html"]
+    async with scene.session.get(f"{scene.gitlab.url}/no/such/-/merge_requests") as answer:
+        assert answer.status == 404
+
+
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .state import DEVELOPER, GUEST
+
 if TYPE_CHECKING:
     from .simulator import SimulatedGitLab
     from .state import MergeRequest
 
 
 def create_demo(gitlab: SimulatedGitLab) -> None:
-    """Create the project and the branch; the merge request is opened on demand."""
+    """Create the project, its people and the branch; the merge request is opened on demand.
+
+    dora is the Developer who types commands; gina is a Guest, whose commands are refused.
+    """
     demo = _demo()
     project = gitlab.create_project(
         demo.path,
@@ -18,11 +23,16 @@ def create_demo(gitlab: SimulatedGitLab) -> None:
         default_branch=demo.target_branch,
         message=demo.base_commit_message,
     )
+    dora = gitlab.world.add_user("dora", name="Dora Diaz")
+    gitlab.add_member(project, dora, DEVELOPER)
+    gina = gitlab.world.add_user("gina", name="Gina Guest")
+    gitlab.add_member(project, gina, GUEST)
     gitlab.commit(
         project,
         branch=demo.source_branch,
         files=demo.head_files,
         message=demo.commit_message,
+        author=dora,
     )
 
 

@@ -108,6 +108,7 @@ class Repository:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._diffs: dict[tuple[str, str], list[FileDiff]] = {}
+        self._spans: dict[tuple[str, str], list[Commit]] = {}
 
     def create(self, default_branch: str) -> None:
         self.path.mkdir(parents=True)
@@ -207,6 +208,13 @@ class Repository:
         output = self.git("log", f"--format={form}", *cut, revision_range, "--")
         records = output.decode(errors="replace").split("\x01")
         return [_commit(record.lstrip("\n")) for record in records if record.strip()]
+
+    def between(self, base: str, head: str) -> list[Commit]:
+        """Return the commits of two fixed shas, newest first; cached, since nothing can change."""
+        if (base, head) not in self._spans:
+            span = head if base == EMPTY_TREE else f"{base}..{head}"
+            self._spans[base, head] = self.commits(span)
+        return self._spans[base, head]
 
     def one_commit(self, sha: str) -> Commit:
         return self.commits(sha, limit=1)[0]

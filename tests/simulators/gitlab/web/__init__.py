@@ -1,8 +1,8 @@
 """The pages for people: an index and one page per merge request, refreshed while open.
 
-`/` and `/<group>/<project>/-/merge_requests/<iid>`; the same addresses with `/live` answer JSON
-{digest, html} for the small script that keeps the page current. `?theme=dark|light` overrides
-what the browser prefers.
+`/`, `/<group>/<project>/-/merge_requests` and below it `/<iid>`; the same addresses with `/live`
+answer JSON {digest, html} for the small script that keeps the page current. `?theme=dark|light`
+overrides what the browser prefers.
 """
 
 from __future__ import annotations
@@ -15,21 +15,26 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from tests.simulators.gitlab.api import WORLD
+from tests.simulators.gitlab.errors import ApiError
 
-from . import index, merge_request
+from . import index, merge_request, writing
 
 if TYPE_CHECKING:
     from tests.simulators.gitlab.state import MergeRequest
 
 HERE = Path(__file__).parent
-PAGE = "/{path:.+}/-/merge_requests/{iid:[0-9]+}"
+LIST = "/{path:.+}/-/merge_requests"
+PAGE = LIST + "/{iid:[0-9]+}"
 
 
 def routes() -> list[web.RouteDef]:
     return [
         web.get("/", show_index),
         web.get("/-/live", live_index),
+        web.get(LIST, show_index),
+        web.get(LIST + "/live", live_index),
         web.get(PAGE, show_merge_request),
+        web.post(PAGE + "/comments", comment),
         web.get(PAGE + "/live", live_merge_request),
     ]
 
@@ -43,12 +48,23 @@ def _found(request: web.Request) -> MergeRequest:
 
 
 async def show_index(request: web.Request) -> web.Response:
-    body = index.render(request.app[WORLD])
-    return _document(request, "Simulated GitLab", body, "/-/live")
+    path = request.rel_url.raw_path
+    live = "/-/live" if path == "/" else f"{path}/live"
+    return _document(request, "Simulated GitLab", _index(request), live)
 
 
 async def live_index(request: web.Request) -> web.Response:
-    return _live(index.render(request.app[WORLD]))
+    return _live(_index(request))
+
+
+def _index(request: web.Request) -> str:
+    world = request.app[WORLD]
+    if "path" not in request.match_info:
+        return index.render(world)
+    project = world.project_by_path(request.match_info["path"])
+    if project is None:
+        raise web.HTTPNotFound(text="There is no such project.")
+    return index.render(world, project)
 
 
 async def show_merge_request(request: web.Request) -> web.Response:
@@ -60,6 +76,25 @@ async def show_merge_request(request: web.Request) -> web.Response:
 
 async def live_merge_request(request: web.Request) -> web.Response:
     return _live(merge_request.render(request.app[WORLD], _found(request)))
+
+
+async def comment(request: web.Request) -> web.Response:
+    """Take what the comment box sends: JSON {body, author, discussion_id?}."""
+    if request.content_type != "application/json":
+        raise web.HTTPUnsupportedMediaType(text="Send JSON.")
+    record = _found(request)
+    try:
+        writing.post(request.app[WORLD], record, await request.json())
+    except ApiError as error:
+        return web.json_response({"problem": _words(error)}, status=error.status)
+    except (ValueError, AttributeError) as error:
+        return web.json_response({"problem": str(error)}, status=400)
+    return web.json_response({}, status=201)
+
+
+def _words(error: ApiError) -> str:
+    body = error.body if isinstance(error.body, dict) else {}
+    return str(body.get("message") or body.get("error") or error.body)
 
 
 def _digest(body: str) -> str:

@@ -9,12 +9,18 @@ import re
 from html import escape
 from typing import TYPE_CHECKING
 
-from . import diff, markdown
+from . import diff, history, markdown, writing
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from tests.simulators.gitlab.state import Discussion, MergeRequest, Note, Suggestion
+    from tests.simulators.gitlab.state import (
+        Award,
+        Discussion,
+        MergeRequest,
+        Note,
+        Suggestion,
+    )
     from tests.simulators.gitlab.world import World
 
 _SUGGESTION = re.compile(r"^suggestion(?::-\d+\+\d+)?$")
@@ -38,7 +44,9 @@ def render(world: World, record: MergeRequest) -> str:
     inline_count = sum(len(found) for found in placed.values())
     return f"""{_header(record)}
 <section class="description">{_description(record)}</section>
+{history.render(record, versions[0] if versions else None)}
 {_overview(others)}
+{writing.comment_box(world, record)}
 <h2>Changes <span class="muted">{len(files)} files · <span class="good">+{added}</span>
 <span class="bad">−{removed}</span> · {inline_count} inline threads</span></h2>
 <nav class="files">{listing}</nav>{preparing}{changes}"""  # noqa: RUF001  # a minus sign
@@ -60,13 +68,21 @@ def _placed(record: MergeRequest) -> tuple[dict[str, list[Discussion]], list[Dis
 def _header(record: MergeRequest) -> str:
     project = record.project.path_with_namespace
     return f"""<header class="top"><p class="crumbs"><a href="/">Simulated GitLab</a> /
-{escape(project)} / <strong>!{record.iid}</strong></p>
+<a href="/{escape(project)}/-/merge_requests">{escape(project)}</a> /
+<strong>!{record.iid}</strong></p>
 <h1>{escape(record.title)}</h1>
 <p class="facts">{state_badge(record)} {avatar(record.author.name)}
 <strong>{escape(record.author.name)}</strong> wants to merge
-<code>{escape(record.source_branch)}</code> into <code>{escape(record.target_branch)}</code>
+<code>{escape(_source(record))}</code> into <code>{escape(record.target_branch)}</code>
 {moment(record.created_at)} <span class="muted">head {escape(record.head_sha[:8])},
 version {len(record.versions)}</span></p></header>"""
+
+
+def _source(record: MergeRequest) -> str:
+    if not record.for_fork:
+        return record.source_branch
+    fork = record.source_project.path_with_namespace if record.source_project else "a lost fork"
+    return f"{fork}:{record.source_branch}"
 
 
 def _description(record: MergeRequest) -> str:
@@ -117,7 +133,8 @@ def thread(discussion: Discussion) -> str:
     top = f'<p class="marks">{marks}</p>' if marks else ""
     kind = " resolved" if discussion.resolved else ""
     notes = "".join(_note(note) for note in discussion.notes)
-    return f'<article class="thread{kind}">{top}{notes}</article>'
+    box = writing.reply_box(discussion)
+    return f'<article class="thread{kind}">{top}{notes}{box}</article>'
 
 
 def _note(note: Note) -> str:
@@ -130,13 +147,19 @@ def _note(note: Note) -> str:
         return None if suggestion is None else _suggestion(suggestion)
 
     bot = '<span class="badge bot">bot</span>' if note.author.bot else ""
-    awards = "".join(f'<span class="badge">:{escape(a.name)}:</span>' for a in note.awards)
+    awards = "".join(_award(award) for award in note.awards)
     edited = ' <span class="muted">edited</span>' if note.updated_at > note.created_at else ""
     return f"""<div class="note" id="note_{note.id}" data-note="{note.id}">
 {avatar(note.author.name)}<div class="grow"><p class="who"><strong>{escape(note.author.name)}
 </strong> <span class="muted">@{escape(note.author.username)}</span> {bot}
 <a href="#note_{note.id}">{moment(note.created_at)}</a>{edited}</p>
 <div class="body">{markdown.render(note.body, fence)}</div>{awards}</div></div>"""
+
+
+def _award(award: Award) -> str:
+    who = f":{award.name}: by {award.user.name}"
+    drawn = markdown.inline(f":{award.name}:")
+    return f'<span class="badge award" title="{escape(who)}">{drawn}</span>'
 
 
 def _suggestion(suggestion: Suggestion) -> str:
