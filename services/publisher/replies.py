@@ -179,11 +179,12 @@ def refused(result: Refused) -> Reply:
 def failed(result: TaskFailed, request: TaskRequested) -> Reply:
     """As the standing notice says it, but to one person, who has to ask again."""
     minutes = count(max(1, request.limits.timeout // 60), "minute")
-    again = "To try again, move the issue back." if request.issue else "To try again, ask again."
+    again = "move the issue back" if request.issue else "ask again"
     what = _FAILED[result.reason].format(minutes=minutes)
     return Reply(
         outcome="failed",
-        text=f"**No {_WORK.get(request.kind, 'result')} this time.** {what} {again}",
+        text=f"**No {_WORK.get(request.kind, 'result')} this time.** {what} "
+        f"If you still want it, {again}.",
         why=result.reason,
         seconds=sum(result.stages.values()),
     )
