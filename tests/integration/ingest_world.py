@@ -14,6 +14,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from libs.common import subjects
 from libs.common.allowed import allowed
+from libs.common.errors import AgentError
 from libs.common.events.envelope import NewEvent
 from libs.common.events.log import EventLog
 from libs.common.events.tasks import Artifact, TaskRequested
@@ -94,13 +95,19 @@ async def hooks(
 
 
 class MemoryArtifacts:
-    """The object store in memory; `bodies` by name, `puts` counts what was asked."""
+    """The object store in memory; `bodies` by name, `puts` counts what was asked.
+
+    Each error put into `fail_next` is raised by one later call.
+    """
 
     def __init__(self) -> None:
         self.bodies: dict[str, bytes] = {}
+        self.fail_next: list[AgentError] = []
         self.puts = 0
 
     async def put(self, name: str, body: bytes) -> Artifact:
+        if self.fail_next:
+            raise self.fail_next.pop(0)
         self.puts += 1
         digest = digest_of(body)
         kept = Artifact(artifact=f"{name}.{digest[8:24]}", size=len(body), digest=digest)

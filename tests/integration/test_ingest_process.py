@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
+from pathlib import Path
 
 import msgspec
 import pytest
 
-from libs.common.events.tasks import ReviewDone
+from libs.common.events.tasks import ChangesProposed, ReviewDone
 from libs.common.jetstream.apply import apply
+from libs.common.jetstream.artifacts import Artifacts
 from libs.common.jetstream.connection import Connection, connected
 from libs.common.jetstream.log import JetStreamLog
 from libs.common.jetstream.server import NatsServer
@@ -17,7 +20,9 @@ from services.ingest.intake import FULL, watch_fill
 from tests.fixtures.nats import never_closed
 from tests.integration.ingest_process import free_port, ingest, start
 from tests.integration.ingest_world import DOOR_SECRET, HEAD, SECRET, TASK_ID, Door, hooks, task
-from tests.unit.ingest.bodies import merge_request
+from tests.simulators.gitlab import running_gitlab
+from tests.simulators.jira import running_jira
+from tests.unit.ingest.bodies import merge_request, note
 
 pytestmark = pytest.mark.real
 
@@ -127,6 +132,94 @@ async def test_sr_22_the_real_log_takes_a_large_result_once(event_log: JetStream
         assert [(await world.post(body))[0] for _ in range(2)] == [201, 200]
         other = body.replace(b"xxx", b"yyy", 1)
         assert (await world.post(other))[0] == 409
+
+
+async def test_sr_22_the_real_store_takes_the_largest_patch_once(connection: Connection) -> None:
+    """Issue 4 gives door, store and publisher a second together; the door alone stays below."""
+    patch = bytes(range(256)) * (10 * 4096)
+    fields = {"subject": "Add it", "summary": "Added.", "files": ("a",)}
+    coding = "coding-42-7-n1031"
+    body = msgspec.json.encode(
+        ChangesProposed(task_id=coding, head_sha=HEAD, patch=patch, **fields)  # type: ignore[arg-type]  # of texts
+    )
+    log, store = JetStreamLog(connection), Artifacts(connection)
+    world = Door(log, store)
+    await world.request(task(expires_in=world.clock, task_id=coding, kind="coding"))
+    token = world.token(coding)
+    async with world.client:
+        started = time.perf_counter()
+        assert (await world.post(body, coding, token))[0] == 201
+        took = time.perf_counter() - started
+        assert (await world.post(body, coding, token))[0] == 200
+        other = body.replace(b'"Added."', b'"Other."')
+        assert (await world.post(other, coding, token))[0] == 409
+    record = await log.last(f"task.result.42.7.{coding}")
+    assert record is not None
+    assert isinstance(record.event, ChangesProposed)
+    assert record.event.stored is not None
+    assert await store.get(record.event.stored) == patch
+    assert took < 5  # what a busy machine may make of it
+
+
+async def test_issues_of_jira_are_seen_by_the_process(own_nats_server: NatsServer) -> None:
+    async with running_jira() as jira:
+        project = jira.create_project("PROJ")
+        jira.create_issue(project, status="AI Ready")
+        settings = {
+            "JIRA_URL": jira.url,
+            "JIRA_EMAIL": jira.email,
+            "JIRA_API_TOKEN": jira.api_token,
+            "JIRA_POLL_INTERVAL": "1",
+            "JIRA_PROJECT_MAP": '{"PROJ": {"gitlab_project_id": 42}}',
+        }
+        async with ingest(own_nats_server.url, **settings) as process:
+            ready = await process.line("issue is ready")
+            assert ready["event_id"] == "jira.ready-PROJ-1-created"
+            assert (await process.fetch("/readyz"))[0] == 200
+            _, metrics = await process.fetch("/metrics")
+            assert 'gca_jira_issues_total{outcome="ready"} 1.0' in metrics
+            await process.line(
+                "only /copilot is a command; set AGENT_GITLAB_USERNAME or "
+                "GITLAB_READ_TOKEN for mentions too"
+            )
+            assert await process.stop() == 0
+            assert jira.api_token not in process.output
+
+
+async def test_a_wrong_login_for_jira_is_in_readyz_and_webhooks_go_on(
+    own_nats_server: NatsServer,
+) -> None:
+    async with running_jira() as jira:
+        jira.create_project("PROJ")
+        settings = {
+            "JIRA_URL": jira.url,
+            "JIRA_EMAIL": jira.email,
+            "JIRA_API_TOKEN": "canary-of-jira",
+            "JIRA_POLL_INTERVAL": "1",
+            "JIRA_PROJECT_MAP": '{"PROJ": {"gitlab_project_id": 42}}',
+        }
+        async with ingest(own_nats_server.url, **settings) as process:
+            await process.line("jira cannot be polled", outcome="login")
+            status, text = await process.fetch("/readyz")
+            assert (status, "JIRA_API_TOKEN" in text) == (503, True)
+            await process.until(202, merge_request("open"))
+            assert await process.stop() == 0
+            assert "canary" not in process.output + text
+
+
+async def test_the_process_learns_who_the_agent_is(
+    own_nats_server: NatsServer, tmp_path: Path
+) -> None:
+    async with running_gitlab(tmp_path / "gitlab") as gitlab:
+        settings = {"GITLAB_URL": gitlab.url, "GITLAB_READ_TOKEN": gitlab.read_token}
+        async with ingest(own_nats_server.url, **settings) as process:
+            known = await process.line("the agent is known")
+            assert known["user_id"] == gitlab.bot.id
+            await process.until(202, note(f"@{known['username']} review"))
+            status, answer = await process.send(note(author_id=gitlab.bot.id))
+            assert (status, answer["reason"]) == (200, "the comment is the agent's own")
+            assert await process.stop() == 0
+            assert gitlab.read_token not in process.output
 
 
 async def test_a_log_that_is_85_percent_full_still_takes_results(

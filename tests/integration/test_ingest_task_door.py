@@ -8,7 +8,17 @@ from structlog.testing import capture_logs
 
 from libs.common import telemetry
 from libs.common.errors import Temporary
-from libs.common.events.tasks import Finding, ReviewDone, Superseded, TaskFailed, TaskRequested
+from libs.common.events.tasks import (
+    Answered,
+    Artifact,
+    ChangesProposed,
+    Finding,
+    NothingToDo,
+    ReviewDone,
+    Superseded,
+    TaskFailed,
+    TaskRequested,
+)
 from libs.common.launching.token import mint
 from tests.integration.ingest_world import (
     DOOR_SECRET,
@@ -177,6 +187,87 @@ async def test_sr_22_a_result_over_2_mb_gets_413() -> None:
         assert (await world.post(done(summary="x" * 2_500_000)))[0] == 413
         assert world.results() == []
         assert (await world.post(done(summary="x" * 1_000_000)))[0] == 201
+
+
+CODING_ID = "coding-42-7-n1031"
+
+
+def changes(patch: bytes = b"diff --git a/a b/a\n", **changed: Any) -> bytes:
+    fields = {"subject": "Add it", "summary": "Added.", "files": ("a",), "patch": patch, **changed}
+    return msgspec.json.encode(ChangesProposed(task_id=CODING_ID, head_sha=HEAD, **fields))
+
+
+async def ask_for_code(world: Door) -> str:
+    await world.request(task(expires_in=world.clock, task_id=CODING_ID, kind="coding"))
+    return world.token(CODING_ID)
+
+
+async def test_a_small_patch_travels_in_its_event() -> None:
+    async with door() as world:
+        token = await ask_for_code(world)
+        answers = [await world.post(changes(), CODING_ID, token) for _ in range(2)]
+        assert [status for status, _ in answers] == [201, 200]
+        assert (await world.post(changes(b"other"), CODING_ID, token))[0] == 409
+        [record] = world.results()
+        assert record.event == msgspec.json.decode(changes(), type=ChangesProposed)
+        assert world.store.puts == 0
+
+
+async def test_sr_22_a_large_patch_is_stored_once_and_the_same_again_is_welcome() -> None:
+    patch = b"x" * (600 * 1024)
+    async with door() as world:
+        token = await ask_for_code(world)
+        answers = [await world.post(changes(patch), CODING_ID, token) for _ in range(3)]
+        assert [status for status, _ in answers] == [201, 200, 200]
+        [record] = world.results()
+        assert record.event.patch == b""
+        assert record.event.stored.size == len(patch)
+        assert world.store.bodies == {record.event.stored.artifact: patch}
+        others = (changes(b"y" * len(patch)), changes(patch, summary="Other."), changes())
+        for other in others:
+            assert (await world.post(other, CODING_ID, token))[0] == 409
+        # What comes too late is not even stored: a Job must not be able to fill the store.
+        assert world.store.puts == 1
+
+
+async def test_sr_22_a_job_cannot_name_a_stored_patch_itself() -> None:
+    async with door() as world:
+        token = await ask_for_code(world)
+        stored = Artifact(artifact="coding-42-8-n1-patch.x", size=1, digest="SHA-256=x")
+        for body in (changes(stored=stored), changes(b"", stored=stored)):
+            assert (await world.post(body, CODING_ID, token))[0] == 422
+        assert world.results() == []
+
+
+async def test_sr_22_a_patch_over_10_mb_is_refused() -> None:
+    async with door() as world:
+        token = await ask_for_code(world)
+        status, answer = await world.post(changes(b"x" * (10 * 1024**2 + 1)), CODING_ID, token)
+        assert (status, "10485760 bytes" in answer["error"]) == (422, True)
+        assert (await world.post(changes(b"x" * (13 * 1024**2)), CODING_ID, token))[0] == 413
+        assert (world.results(), world.store.puts) == ([], 0)
+
+
+async def test_a_store_that_is_away_gives_503_and_the_result_can_be_sent_again() -> None:
+    patch = b"x" * (600 * 1024)
+    async with door() as world:
+        token = await ask_for_code(world)
+        world.store.fail_next = [Temporary("NATS is away", peer="nats")]
+        assert (await world.post(changes(patch), CODING_ID, token))[0] == 503
+        assert (await world.post(changes(patch), CODING_ID, token))[0] == 201
+
+
+async def test_an_answer_and_nothing_to_do_are_ends() -> None:
+    ask_id = "ask-42-7-n1031"
+    answer = Answered(task_id=ask_id, head_sha=HEAD, answer="At midnight.")
+    nothing = NothingToDo(task_id=CODING_ID, head_sha=HEAD, summary="It is there.")
+    async with door() as world:
+        token = await ask_for_code(world)
+        await world.request(task(expires_in=world.clock, task_id=ask_id, kind="ask"))
+        body = msgspec.json.encode(answer)
+        assert (await world.post(body, ask_id, world.token(ask_id)))[0] == 201
+        assert (await world.post(msgspec.json.encode(nothing), CODING_ID, token))[0] == 201
+        assert [record.event for record in world.results()] == [answer, nothing]
 
 
 async def test_a_log_that_is_away_gives_503_and_the_result_can_be_sent_again() -> None:

@@ -13,10 +13,12 @@ from structlog.testing import capture_logs
 
 from libs.common import telemetry
 from libs.common.errors import Permanent, Temporary
+from libs.common.events.facts import NoteCommand
 from services.ingest.intake import FULL, Intake, watch_fill
+from services.ingest.notes import Agent
 from services.ingest.webhook import LARGEST_BODY, NOT_READABLE, NOT_SERVED
 from tests.integration.ingest_world import AUTHENTIC, SECRET, TRACEPARENT, Hooks, hooks
-from tests.unit.ingest.bodies import A, B, merge_request
+from tests.unit.ingest.bodies import A, B, merge_request, note
 
 OPENED = f"mr.opened-42-7-{'a' * 16}-open"
 
@@ -46,6 +48,39 @@ async def test_hooks_that_arrive_at_once_and_twice_give_one_event_each() -> None
         assert {status for status, _ in answers} == {202}
         types = sorted(e.subject.rsplit(".", 3)[0] for e in world.log.events)
         assert types == ["mr.closed", "mr.opened", "mr.opened"]
+
+
+async def test_a_command_in_a_note_is_in_the_log_when_202_is_answered() -> None:
+    async with hooks() as world:
+        headers = AUTHENTIC | {"X-Gitlab-Event": "Note Hook"}
+        answers = [await world.send(note("/copilot add a test"), headers) for _ in range(2)]
+        assert answers == [(202, {"event_id": "note.command-42-7-1031"})] * 2
+        [record] = world.log.events
+        assert record.subject == "note.command.42.7.1031"
+        assert isinstance(record.event, NoteCommand)
+
+
+async def test_a_note_that_is_no_command_gets_200_and_a_reason() -> None:
+    async with hooks() as world:
+        status, answer = await world.send(note("Looks good"))
+        assert (status, answer) == (200, {"reason": "the comment is no command"})
+        status, answer = await world.send(note(author_id=world.agent.user_id))
+        assert (status, answer) == (200, {"reason": "the comment is the agent's own"})
+        assert world.log.events == []
+
+
+async def test_once_the_agent_is_known_its_name_is_a_command() -> None:
+    async with hooks() as world:
+        world.agent = Agent()
+        assert (await world.send(note("@gca-bot review")))[0] == 200
+        world.agent = Agent(username="gca-bot", user_id=99)
+        assert (await world.send(note("@gca-bot review")))[0] == 202
+
+
+async def test_a_command_in_a_project_that_is_not_served_is_not_logged() -> None:
+    async with hooks(projects=("other/app",)) as world:
+        assert await world.send(note()) == (200, {"reason": NOT_SERVED})
+        assert world.log.events == []
 
 
 async def test_a_system_hook_means_the_same_as_a_project_hook() -> None:

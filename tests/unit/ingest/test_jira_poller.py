@@ -9,7 +9,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from libs.common.errors import AgentError, Temporary
+from libs.common.events.envelope import NewEvent
 from libs.common.events.facts import JiraReady
+from libs.common.events.log import Created
 from libs.common.jetstream.leases import Leases
 from libs.common.jira.errors import (
     Forbidden,
@@ -23,7 +25,7 @@ from libs.common.jira.errors import (
 from libs.common.jira.models import User
 from services.ingest.jira_issues import MOST_DOUBTS, Rules
 from services.ingest.jira_map import JiraProject
-from services.ingest.jira_poller import LEASE, JiraPoller, Ports
+from services.ingest.jira_poller import LEASE, LEASE_SECONDS, RETRY_SECONDS, JiraPoller, Ports
 from tests.fakes.clock import FakeClock
 from tests.fakes.jira import FakeJira
 from tests.fakes.kv import MemoryKeyValue
@@ -303,6 +305,32 @@ async def test_without_the_lease_nothing_is_polled_and_stopping_ends_the_wait() 
         async with asyncio.timeout(5):
             await loop
     assert world.jira.calls == []
+
+
+async def test_a_replica_that_died_is_replaced_within_30_seconds() -> None:
+    world = World()
+    key = world.ready()
+    await Leases(world.keys, world.clock).acquire(LEASE, "dead", ttl=LEASE_SECONDS)
+    world.log = heard = HeardLog(world.clock)
+    loop = asyncio.create_task(world.another().run(world.stopping))
+    world.clock.advance(30 - RETRY_SECONDS)
+    async with asyncio.timeout(5):
+        await heard.created.wait()
+        world.stopping.set()
+        await loop
+    assert world.events() == [key]
+
+
+class HeardLog(MemoryLog):
+    """Tells when something was created."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(clock)
+        self.created = asyncio.Event()
+
+    async def create(self, new: NewEvent) -> Created:
+        self.created.set()
+        return await super().create(new)
 
 
 async def test_when_stopping_no_other_issue_is_begun() -> None:
