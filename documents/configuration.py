@@ -55,9 +55,9 @@ GROUPS = {
 
 _PROXIES = """\
 The model may be behind a proxy. {names} reach the step run and its
-Copilot CLI when reviewer and coder have them in their environment, in capitals or small letters. GitLab, git
-and the task door are always asked directly. `NO_PROXY` should name a model or collector on this
-machine. A proxy's address with a password in it is seen by whatever the session starts."""
+Copilot CLI when reviewer and coder have them in their environment, in capitals or small letters.
+GitLab, git and the task door are always asked directly. `NO_PROXY` should name a model or collector
+on this machine. A proxy's address with a password in it is seen by whatever the session starts."""
 
 _SERVERS = """\
 A repository may ask for MCP servers: in `.mcp.json`, in `.github/mcp.json` (both as

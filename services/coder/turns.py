@@ -8,7 +8,7 @@ stale: a commit of ours came after it was asked for. A stale task never starts, 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from operator import attrgetter
 
 import msgspec
@@ -125,16 +125,22 @@ def is_stale(turn: Turn, line: Sequence[Turn]) -> bool:
     return moved and newest.published_seq > turn.asked_seq
 
 
-def must_wait(turn: Turn, line: Sequence[Turn]) -> bool:
-    """Whether another task of the branch has to be published first."""
-    return any(_is_in_the_way(other, turn) for other in line if other is not turn)
+def must_wait(turn: Turn, line: Sequence[Turn], started: Collection[str] = ()) -> bool:
+    """Whether another task of the branch has to be published first.
+
+    A later note may have been decided sooner; its task, once `started`, is not overtaken.
+    """
+    return any(_is_in_the_way(other, turn, started) for other in line if other is not turn)
 
 
-def _is_in_the_way(other: Turn, turn: Turn) -> bool:
+def _is_in_the_way(other: Turn, turn: Turn, started: Collection[str]) -> bool:
     if other.request.expires_at < turn.record.time:
         # Nobody publishes it any more; the branch is not lost for that.
         return False
-    return other.is_proposed or (other.is_open and other.order < turn.order)
+    if other.is_proposed or not other.is_open:
+        return other.is_proposed
+    runs, other_runs = turn.request.task_id in started, other.request.task_id in started
+    return other_runs if runs != other_runs else other.order < turn.order
 
 
 def next_turn(line: Sequence[Turn]) -> Turn | None:
@@ -142,7 +148,9 @@ def next_turn(line: Sequence[Turn]) -> Turn | None:
     return next((turn for turn in line if turn.is_open and not must_wait(turn, line)), None)
 
 
-def on_hold(tasks: Iterable[OpenTask], records: Iterable[Recorded]) -> set[str]:
+def on_hold(
+    tasks: Iterable[OpenTask], records: Iterable[Recorded], started: Collection[str]
+) -> set[str]:
     """Ids of open tasks that must not start: the reconciler's `Hold`.
 
     A request without an instruction has its end right behind it: help, or a refusal.
@@ -152,6 +160,6 @@ def on_hold(tasks: Iterable[OpenTask], records: Iterable[Recorded]) -> set[str]:
         held |= {
             turn.request.task_id
             for turn in line
-            if turn.is_open and (must_wait(turn, line) or is_stale(turn, line))
+            if turn.is_open and (must_wait(turn, line, started) or is_stale(turn, line))
         }
     return held

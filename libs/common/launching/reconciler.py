@@ -32,8 +32,9 @@ from libs.common.subjects import scope_and_ref
 
 Policy = Callable[[list[OpenTask], list[Recorded]], dict[str, str]]
 """Open tasks and the history of one merge request or issue, to task id and why it is superseded."""
-Hold = Callable[[list[OpenTask], list[Recorded]], set[str]]
-"""All open tasks and all histories known, to the ids of those that must not start yet."""
+Hold = Callable[[list[OpenTask], list[Recorded], set[str]], set[str]]
+"""All open tasks, all histories known and the ids of open tasks that were ever started, to the ids
+of those that must not start yet."""
 
 FULL_PASS_SECONDS = 30.0
 SETTLING_SECONDS = 2.0
@@ -170,8 +171,9 @@ class Reconciler:
         places = self._histories.by_place()
         found = [record for records in places for record in records]
         tasks = open_tasks(found, self.kinds)
-        on_hold = self.hold(tasks, found) if self.hold else set()
         attempts = {task.job_name: await self.launches.get(task.job_name) for task in tasks}
+        started = {task.task_id for task in tasks if attempts[task.job_name].count}
+        on_hold = self.hold(tasks, found, started) if self.hold else set()
         held = await self.slots.held()
         jobs = [job for job in await self.launcher.jobs() if self._is_ours(job)]
         others = {*held, *(job.task_id for job in jobs)} - {task.task_id for task in tasks}

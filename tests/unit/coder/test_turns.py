@@ -123,6 +123,21 @@ async def test_sr_08_another_person_s_push_ends_the_one_that_waits_with_a_word(w
     assert 2 == len(world.requests())
 
 
+async def test_an_earlier_note_that_was_decided_later_does_not_overtake_what_runs(world):
+    early = await world.note(FIRST)
+    second = await world.say(SECOND)
+    assert [second.task_id] == await world.run_jobs()
+
+    await world.deliver(early)
+    assert [second.task_id] == await world.run_jobs()
+    world.launcher.exit(job_name("coding", second.task_id))
+    world.clock.advance(40)
+    assert [second.task_id] == await world.run_jobs(), "a second launch is not held back either"
+    await finish(world, second, B)
+
+    assert [f"coding-42-7-n{early.event.note_id}-p2"] == await world.run_jobs()
+
+
 async def test_questions_never_wait(world):
     first = await world.say(FIRST)
     asked = await world.say("/copilot ask why?")

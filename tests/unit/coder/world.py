@@ -83,27 +83,46 @@ class Fragile:
         return call
 
 
+@dataclass(kw_only=True)
+class Stores:
+    """All that lies in NATS; tests with a real one bring their own."""
+
+    clock: Any = field(default_factory=FakeClock)
+    log: Any = None
+    kv: Any = None
+    locks: Any = None
+
+    def __post_init__(self) -> None:
+        self.log = self.log or MemoryLog(self.clock)
+        self.kv = self.kv or MemoryKeyValue(self.clock)
+        self.locks = self.locks or MemoryKeyValue(self.clock)
+
+
 class World:
     """Fakes that outlive any number of coder processes."""
 
-    def __init__(self, budgets: Budgets | None = None, **mr: Any) -> None:
-        self.clock = FakeClock()
-        self.log = MemoryLog(self.clock)
+    def __init__(
+        self, budgets: Budgets | None = None, stores: Stores | None = None, **mr: Any
+    ) -> None:
+        stores = stores or Stores()
+        self.clock, self.log = stores.clock, stores.log
+        self.kv, self.locks = stores.kv, stores.locks
         self.gitlab = FakeGitLab()
-        self.kv = MemoryKeyValue(self.clock)
-        self.locks = MemoryKeyValue(self.clock)
         self.launcher = FakeLauncher()
         self.budgets = budgets or Budgets()
         self.mr: Held = self.gitlab.add_merge_request(refs(A, D), **mr)
         self.gitlab.add_member(42, ALICE, 30)
         self.gitlab.add_member(42, BOB, 30)
         self.aged(self.mr)
-        self.clock.advance(60)
+        if isinstance(self.clock, FakeClock):
+            self.clock.advance(60)
 
     def aged(self, held: Held, at: datetime = START - timedelta(hours=1)) -> None:
         held.versions[:] = [msgspec.structs.replace(one, created_at=at) for one in held.versions]
 
-    def ports(self, fuse: Fuse | None = None) -> Ports:
+    def ports(
+        self, fuse: Fuse | None = None, wake: Callable[[str], None] = lambda _: None
+    ) -> Ports:
         """The ports of a new process."""
         fragile: Callable[[Any], Any] = lambda it: it if fuse is None else Fragile(it, fuse)  # noqa: E731
         return Ports(
@@ -118,7 +137,7 @@ class World:
                 projects=allowed([]),
                 levels=Levels(),
             ),
-            wake=lambda _subject: None,
+            wake=wake,
         )
 
     def reconciler(self) -> Reconciler:

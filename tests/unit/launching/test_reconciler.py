@@ -140,7 +140,8 @@ async def test_who_waits_for_whom_is_asked_with_histories_of_tasks_not_yet_publi
         await examples.requested(world.log, wanted)
     await examples.ended(world.log, first)
 
-    def hold(tasks: list[OpenTask], records: list[Recorded]) -> set[str]:
+    def hold(tasks: list[OpenTask], records: list[Recorded], started: set[str]) -> set[str]:
+        assert started == set()
         published = any(record.subject.startswith("task.published.") for record in records)
         asked = [r.event.task_id for r in records if r.subject.startswith("task.requested.")]
         assert published or first.task_id in asked, "the one that ended is forgotten"
@@ -153,6 +154,21 @@ async def test_who_waits_for_whom_is_asked_with_histories_of_tasks_not_yet_publi
     await examples.published(world.log, first)
     await reconciler.woken_pass({subjects.task_published("42", "1", first.task_id)})
     assert world.running() == [second.task_id]
+
+
+async def test_whoever_holds_tasks_back_knows_which_were_started(world: World):
+    seen: list[set[str]] = []
+
+    def hold(_tasks: list[OpenTask], _records: list[Recorded], started: set[str]) -> set[str]:
+        seen.append(started)
+        return set()
+
+    await examples.requested(world.log, REVIEW)
+    for _ in range(2):
+        await world.reconciler(hold=hold).full_pass()
+    world.launcher.exit(name_of(REVIEW))
+    await world.reconciler(hold=hold).full_pass()
+    assert seen == [set(), {REVIEW.task_id}, {REVIEW.task_id}]
 
 
 async def test_fact_about_a_merge_request_with_an_open_task_is_readagain(world: World):
