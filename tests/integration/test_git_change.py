@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from libs.common.git.change import Pushed, PushOrder, apply_and_push
+from libs.common.git.change import Pushed, PushOrder, apply_and_push, find_pushed
 from libs.common.git.commit import CommitText, Signature
 from libs.common.git.errors import (
     AuthFailed,
@@ -341,6 +341,22 @@ async def test_a_new_branch_is_made_once_and_found_again(shop):
 
     assert (first.sha, True) == (again.sha, again.already)
     assert first.sha == shop.tip("agent/SHOP-7")
+
+
+async def test_to_look_for_the_commit_pushes_nothing(shop):
+    assert await find_pushed(shop.order(), token=shop.token) is None
+    assert await find_pushed(shop.order(branch="agent/none"), token=shop.token) is None
+
+    pushed = await shop.push()
+    shop.moved(README_md="# later\n")
+
+    found = await find_pushed(shop.order(), token=shop.token)
+    assert found is not None
+    assert (pushed.sha, pushed.files, True) == (found.sha, found.files, found.already)
+    other = shop.order(task_id="coding-1-7-n1002")
+    assert await find_pushed(other, token=shop.token) is None
+    assert 1 == shop.pushes()
+    assert not (shop.folder / "clone").exists()
 
 
 async def test_sr_35_a_new_branch_of_somebody_else_is_left_alone(shop):
