@@ -114,6 +114,8 @@ class JiraPoller:
                 async with self._ports.leases.held(LEASE, ttl=LEASE_SECONDS) as lease:
                     log.info("polling jira", projects=sorted(self._rules.projects))
                     await self._poll(lease, stopping)
+            # Whoever polls now says what is to mend.
+            self._to_mend = None
             await _rest(min(RETRY_SECONDS, self._interval), stopping)
 
     async def _poll(self, lease: Lease, stopping: asyncio.Event) -> None:
