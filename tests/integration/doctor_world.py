@@ -29,6 +29,7 @@ from services.ops.environments import SERVICES
 from services.ops.places import Addresses
 from services.ops.terminal import Terminal, terminal
 from tests.simulators.gitlab import Project, SimulatedGitLab, running_gitlab
+from tests.simulators.jira import SimulatedJira, running_jira
 from tests.simulators.model import SimulatedModel, running_model
 
 HOOK_URL = "http://127.0.0.1:9/webhook"
@@ -48,6 +49,7 @@ class World:
 
     folder: Path
     gitlab: SimulatedGitLab
+    jira: SimulatedJira
     model: SimulatedModel
     connection: Connection
     nats: NatsServer
@@ -119,17 +121,21 @@ async def healthy(
     async with (
         contextlib.AsyncExitStack() as stack,
         running_gitlab(folder / "gitlab", webhook_url=HOOK_URL, webhook_secret="s") as gitlab,
+        running_jira() as jira,
         running_model() as model,
     ):
         project = gitlab.create_project("group/app")
+        jira.create_project("PROJ")
+        settings = _settings(gitlab, model, nats_server) | _jira_settings(jira, project)
         world = World(
             folder=folder,
             gitlab=gitlab,
+            jira=jira,
             model=model,
             connection=connection,
             nats=nats_server,
             project=project,
-            settings=_settings(gitlab, model, nats_server),
+            settings=settings,
             running=None,
             stack=stack,
         )
@@ -159,6 +165,15 @@ def _settings(
         "COPILOT_PROVIDER_BASE_URL": model.url,
         "COPILOT_PROVIDER_API_KEY": model.api_key,
         "COPILOT_MODEL": "sim-reviewer",
+    }
+
+
+def _jira_settings(jira: SimulatedJira, project: Project) -> dict[str, str]:
+    return {
+        "JIRA_URL": jira.url,
+        "JIRA_EMAIL": jira.email,
+        "JIRA_API_TOKEN": jira.api_token,
+        "JIRA_PROJECT_MAP": json.dumps({"PROJ": {"gitlab_project_id": project.id}}),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -71,8 +72,13 @@ breakage("settings", "broken", "settings", "MAX_CONCURRENT_TASKS: ", "set MAX_CO
 breakage("settings", "broken", "settings", "GITLAB_WEBHOOK_SECRET: ", "set GITLAB_WEBHOOK_SECRET")(
     setting("GITLAB_WEBHOOK_SECRET", "")
 )
-breakage("settings", "broken", "settings", "(ingest, reviewer and publisher)", "set GITLAB_URL")(
-    setting("GITLAB_URL", "gitlab"))  # fmt: skip
+breakage(
+    "settings",
+    "broken",
+    "settings",
+    "(ingest, reviewer, coder and publisher)",
+    "set GITLAB_URL",
+)(setting("GITLAB_URL", "gitlab"))
 
 
 # --- gca up -----------------------------------------------------------------------
@@ -250,6 +256,69 @@ async def sr_38_the_read_token_can_write(world):
     world.settings["GITLAB_READ_TOKEN"] = world.gitlab.write_token
 
 
+AGENT = "AGENT_GITLAB_USERNAME"
+breakage("GitLab", "broken", AGENT, "the setting says alice", "set AGENT_GITLAB_USERNAME=copilot")(
+    setting(AGENT, "alice"))  # fmt: skip
+
+
+@breakage("GitLab", "broken", AGENT, "GITLAB_READ_TOKEN is of reader", "set AGENT_GITLAB_USERNAME=")
+async def sr_09_the_tokens_are_of_two_users(world):
+    reader = world.gitlab.add_user("reader", project=world.project, access_level=20)
+    token = world.gitlab.add_token(reader, ("read_api", "read_repository"))
+    world.settings["GITLAB_READ_TOKEN"] = token.value
+
+
+# --- GitLab: projects of Jira's issues ---------------------------------------------------
+
+MAP = "JIRA_PROJECT_MAP"
+breakage("GitLab", "broken", f"{MAP} PROJ", "404", "correct gitlab_project_id of PROJ")(
+    setting(MAP, '{"PROJ": {"gitlab_project_id": 999999}}'))  # fmt: skip
+
+
+@breakage("GitLab", "broken", f"{MAP} PROJ", "is not in GITLAB_PROJECTS", "add it")
+async def the_project_of_an_issue_is_not_served(world):
+    other = world.gitlab.create_project("group/other")
+    world.settings[MAP] = json.dumps({"PROJ": {"gitlab_project_id": other.id}})
+
+
+# --- Jira --------------------------------------------------------------------------------
+
+breakage("Jira", "broken", "Jira", "refused the login of JIRA_API_TOKEN", "set JIRA_API_TOKEN")(
+    setting("JIRA_API_TOKEN", "wrong")
+)
+breakage("Jira", "broken", "Jira", "JIRA_EMAIL: must be set", "in .env")(setting("JIRA_EMAIL", ""))
+breakage("Jira", "broken", "Jira", "plain http:// is for this machine only", "in .env")(
+    setting("JIRA_URL", "http://jira.test")
+)
+breakage("Jira", "warning", MAP, "no issue starts work", "JSON such as")(setting(MAP, ""))
+breakage("Jira", "broken", "Jira project NONE", "404", f"correct {MAP}")(
+    setting(MAP, '{"NONE": {"gitlab_project_id": 1}}')
+)
+breakage(
+    "Jira", "broken", "Jira project PROJ", "no status 'Bot' (JIRA_TRIGGER_STATUS)", "workflow"
+)(setting("JIRA_TRIGGER_STATUS", "Bot"))
+for name in ("JIRA_IN_PROGRESS_STATUS", "JIRA_IN_REVIEW_STATUS"):
+    breakage("Jira", "warning", "Jira project PROJ", f"no status 'Bot' ({name})", f"set {name} to")(
+        setting(name, "Bot")
+    )
+breakage("settings", "broken", "settings", f"{MAP}: ", f"set {MAP}")(setting(MAP, "[]"))
+
+
+@breakage("Jira", "broken", "Jira", "", "check JIRA_URL, the network")
+async def jira_is_away(world):
+    world.settings["JIRA_URL"] = f"http://127.0.0.1:{dead_port()}"
+
+
+@breakage("Jira", "broken", "Jira", "is JIRA_URL right?", "check JIRA_URL")
+async def something_else_answers_in_place_of_jira(world):
+    world.settings["JIRA_URL"] = await world.http(lambda _: web.Response(status=404, text="<p>"))
+
+
+@breakage("Jira", "broken", "Jira project PROJ", "404", "browse PROJ")
+async def the_jira_project_is_hidden_from_us(world):
+    world.jira.world.projects["PROJ"].hidden = True
+
+
 # --- GitLab: projects ---------------------------------------------------------------------
 
 breakage("GitLab", "broken", "project group/none", "404", "correct GITLAB_PROJECTS")(
@@ -270,6 +339,11 @@ async def the_bot_is_no_member_of_a_public_project(world):
 @breakage("GitLab", "broken", "role in group/app", "is Guest", "make the bot Developer")
 async def the_bot_is_a_guest(world):
     world.gitlab.add_member(world.project, world.gitlab.bot, 10)
+
+
+@breakage("GitLab", "warning", "role in group/app", "may not push", "make the bot Developer")
+async def the_bot_is_a_reporter(world):
+    world.gitlab.add_member(world.project, world.gitlab.bot, 20)
 
 
 @breakage("GitLab", "warning", "role in group/app", "is Maintainer", "make the bot Developer")
@@ -429,7 +503,13 @@ async def git_is_something_else(world):
     world.program("git", "echo what?")
 
 
-@breakage("wall for coding", "warning", "wall for coding", "coding will be refused", "bubblewrap")
+@breakage(
+    "wall for coding",
+    "warning",
+    "wall for coding",
+    "is not set: coding will be refused",
+    "bubblewrap",
+)
 async def there_is_no_bubblewrap(world):
     world.without_programs()
 
@@ -439,7 +519,13 @@ async def bubblewrap_may_not_work(world):
     world.program("bwrap", "echo bwrap: No permissions to create new namespace >&2; exit 1")
 
 
-@breakage("wall for coding", "warning", "wall for coding", "without a wall", "take ALLOW_UNSAND")
+@breakage(
+    "wall for coding",
+    "warning",
+    "wall for coding",
+    "is set, so coding runs without a wall",
+    "take ALLOW",
+)
 async def coding_is_allowed_without_a_wall(world):
     world.without_programs()
     world.settings["ALLOW_UNSANDBOXED_CODING"] = "true"

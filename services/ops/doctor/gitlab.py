@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from libs.common.allowed import allowed
 from libs.common.errors import AgentError, SettingsError, Temporary, cut
 from libs.common.gitlab.errors import Forbidden, Unauthorized
 from libs.common.gitlab.inspection import AccessToken, GitLabInspection
@@ -15,7 +16,7 @@ from libs.common.gitlab.models import Project, User
 from libs.common.gitlab.server import Server
 from libs.common.jetstream.connection import connected
 from libs.common.jetstream.inspection import newest
-from services.ops.doctor import rights
+from services.ops.doctor import jira, rights
 from services.ops.doctor.check import Check, Probe, broken, guarded, ok, warning
 from services.ops.doctor.nats import skew
 from services.ops.doctor.rights import Membership
@@ -24,6 +25,7 @@ from services.ops.doctor.situation import MAINTAINER_TOKEN, Situation
 NAME = "GitLab"
 MEND = "check GITLAB_URL, the network, and CA_BUNDLE for a private certificate"
 READ, WRITE = "GITLAB_READ_TOKEN", "GITLAB_TOKEN"
+AGENT = "AGENT_GITLAB_USERNAME"
 QUIET_DAYS = 7
 MOST_PROJECTS = 5
 """Looked at when none are named."""
@@ -55,9 +57,13 @@ async def look(situation: Situation) -> list[Check]:
         holders = [holder for holder in (write, read) if isinstance(holder, Holder)]
         if not holders:
             return checks
-        looks = [_server(holders[0], situation), _projects(situation, holders[0], maintainer)]
-        server, projects = await asyncio.gather(*looks)
-        return [*server, *checks, *projects]
+        checks += _agent(situation, read, write)
+        server, projects, mapped = await asyncio.gather(
+            _server(holders[0], situation),
+            _projects(situation, holders[0], maintainer),
+            _mapped(situation, holders[-1]),
+        )
+        return [*server, *checks, *projects, *mapped]
 
 
 async def _holder(
@@ -117,6 +123,39 @@ def _tokens(
         else _refused(WRITE, write)
     )
     return checks
+
+
+def _agent(
+    situation: Situation, read: Holder | AgentError | None, write: Holder | AgentError | None
+) -> list[Check]:
+    """Whom the services take for the agent, and who writes: the same, or its notes are people's."""
+    if not isinstance(write, Holder):
+        return []
+    named = situation.value(AGENT).strip().removeprefix("@")
+    taken = named or (read.user.username if isinstance(read, Holder) else write.user.username)
+    return [rights.agent(AGENT, taken, write.user.username, named=bool(named))]
+
+
+async def _mapped(situation: Situation, reader: Holder) -> list[Check]:
+    """The GitLab projects that issues of Jira lead to, as the read token sees them."""
+    if not situation.value("JIRA_URL"):
+        return []
+    served = allowed(part for part in situation.value("GITLAB_PROJECTS").split(",") if part.strip())
+
+    async def one(key: str, project_id: int) -> list[Check]:
+        name = f"{jira.MAP} {key}"
+
+        async def find() -> list[Check]:
+            project = await reader.client.find_project(str(project_id))
+            is_served = served.serves(project.id, project.path_with_namespace)
+            return [rights.mapped(name, project, is_served=is_served)]
+
+        mend = f"correct gitlab_project_id of {key}, or invite {reader.user.username} to it"
+        return await guarded(Probe(name, find, mend, 2 * situation.seconds))
+
+    entries = jira.targets(situation).items()
+    found = await asyncio.gather(*(one(key, to.gitlab_project_id) for key, to in entries))
+    return [check for checks in found for check in checks]
 
 
 def _refused(name: str, error: Holder | AgentError | None) -> Check:

@@ -103,13 +103,16 @@ def wall(code: int | None, said: str, *, allowed: bool) -> Check:
     """Pure: what stands between coding sessions and this machine; reviews need none."""
     name = "wall for coding"
     if code == 0:
-        return ok(name, "bubblewrap works")
+        return ok(name, "bubblewrap works; coding sessions run behind it")
     why = "bubblewrap is not installed" if code is None else f"bubblewrap fails: {said[:120]}"
     mend = "install bubblewrap (package bubblewrap) and allow user namespaces"
     if allowed:
-        meaning = f"{why}; ALLOW_UNSANDBOXED_CODING lets coding run without a wall"
+        meaning = f"{why}; ALLOW_UNSANDBOXED_CODING is set, so coding runs without a wall"
         return warning(name, meaning, f"{mend}, then take ALLOW_UNSANDBOXED_CODING away")
-    return warning(name, f"{why}: coding will be refused, reviews work", mend)
+    meaning = (
+        f"{why}, and ALLOW_UNSANDBOXED_CODING is not set: coding will be refused, reviews work"
+    )
+    return warning(name, meaning, mend)
 
 
 async def look_at_system(situation: Situation) -> list[Check]:

@@ -98,6 +98,12 @@ def role(member: Membership) -> Check:
             f"the bot is {title}, which may not read the code",
             f"make the bot Developer in {member.path}",
         )
+    if member.level < DEVELOPER:
+        return warning(
+            name,
+            f"the bot is {title}: it reviews and answers, but may not push the code it writes",
+            f"make the bot Developer in {member.path}",
+        )
     if member.level >= MAINTAINER:
         return warning(
             name,
@@ -105,6 +111,29 @@ def role(member: Membership) -> Check:
             f"make the bot Developer in {member.path}",
         )
     return ok(name, f"the bot is {title}")
+
+
+def agent(setting: str, taken: str, writes: str, *, named: bool) -> Check:
+    """Whether the services know the agent's own notes, which must never be commands (SR-09)."""
+    if taken.casefold() == writes.casefold():
+        return ok(setting, f"the agent is {writes}: mention it, or write /copilot")
+    why = "the setting says" if named else "GITLAB_READ_TOKEN is of"
+    return broken(
+        setting,
+        f"{why} {taken}, but GITLAB_TOKEN writes as {writes}: its notes would be a person's",
+        f"set {setting}={writes}",
+    )
+
+
+def mapped(name: str, project: Project, *, is_served: bool) -> Check:
+    """Whether issues of a Jira project can become code in this project."""
+    if not is_served:
+        return broken(
+            name,
+            f"{project.path_with_namespace} is not in GITLAB_PROJECTS, so its issues are refused",
+            "add it to GITLAB_PROJECTS",
+        )
+    return ok(name, f"issues become merge requests of {project.path_with_namespace}")
 
 
 def may_merge(member: Membership, user_id: int, branch: Branch, rule: Protection | None) -> bool:

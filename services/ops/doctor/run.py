@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from functools import partial
 
-from services.ops.doctor import gitlab, machine, model, nats, report, settings
+from services.ops.doctor import gitlab, jira, machine, model, nats, report, settings
 from services.ops.doctor.check import Check, Probe, Round, exit_code
 from services.ops.doctor.situation import Situation
 from services.ops.terminal import Terminal
@@ -32,6 +32,7 @@ def probes(situation: Situation) -> list[Probe]:
         Probe("gca up", partial(machine.look_at_system, situation), "start it again", seconds),
         Probe(nats.NAME, partial(nats.look, situation), nats.MEND, seconds),
         Probe(gitlab.NAME, partial(gitlab.look, situation), gitlab.MEND, 4 * seconds),
+        Probe(jira.NAME, partial(jira.look, situation), jira.MEND, 4 * seconds),
         Probe(model.NAME, partial(model.look, situation), model.MEND, 4 * seconds),
         Probe("Copilot CLI", partial(machine.look_at_cli, situation), machine.CLI_MEND, local),
         Probe("git", partial(machine.look_at_git, situation), "install git 2.31 or newer", local),

@@ -27,6 +27,10 @@ def no_issue() -> ApiError:
     return refused(404, "Issue does not exist or you do not have permission to see it.")
 
 
+def no_project(key: str) -> ApiError:
+    return refused(404, f"No project could be found with key '{key}'.")
+
+
 def unauthenticated() -> ApiError:
     text = "Client must be authenticated to access this resource."
     return ApiError(401, {"message": text, "status-code": 401})

@@ -12,7 +12,7 @@ from aiohttp import web
 from . import search, views
 from .adf_check import is_document, says_something
 from .api import Call, endpoint, reply
-from .errors import bad_request, refused
+from .errors import bad_request, no_project, refused
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -30,6 +30,7 @@ def routes(world: World) -> list[web.RouteDef]:
     issue = base + "/issue/{key}"
     found = [
         web.get(base + "/myself", endpoint(myself)),
+        web.get(base + "/project/{key}/statuses", endpoint(list_statuses)),
         web.get(issue, endpoint(show_issue)),
         web.get(issue + "/transitions", endpoint(list_transitions)),
         web.post(issue + "/transitions", endpoint(transition)),
@@ -51,6 +52,21 @@ def routes(world: World) -> list[web.RouteDef]:
 
 async def myself(call: Call) -> web.Response:
     return reply(views.user(call.world, call.someone))
+
+
+async def list_statuses(call: Call) -> web.Response:
+    """By issue type, as Cloud v3 and Data Center v2 have it; hidden projects are not there."""
+    project = call.world.projects.get(call.request.match_info["key"])
+    if project is None or project.hidden or call.user is None:
+        raise no_project(call.request.match_info["key"])
+    statuses = [views.status(each) for each in project.workflow.statuses]
+    kinds = ("Story", "Task")
+    return reply(
+        [
+            {"id": str(number), "name": kind, "subtask": False, "statuses": statuses}
+            for number, kind in enumerate(kinds, 10_001)
+        ]
+    )
 
 
 async def show_issue(call: Call) -> web.Response:
