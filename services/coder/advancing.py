@@ -7,18 +7,17 @@ is healed by the same event coming again.
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 import msgspec
-import structlog
 
 from libs.common import requesting
 from libs.common.events.envelope import Recorded
-from libs.common.events.tasks import DiffRefs, Superseded
+from libs.common.events.tasks import DiffRefs, Superseded, TaskRequested
 from libs.common.gitlab.errors import NotFound
 from services.coder import appending, heads, history, looking, refusing, turns
 from services.coder.ports import Ports
 from services.coder.refusing import Refusal
-
-log = structlog.get_logger()
 
 
 async def advance(scope: str, ref: str, cause: Recorded, ports: Ports) -> None:
@@ -28,6 +27,8 @@ async def advance(scope: str, ref: str, cause: Recorded, ports: Ports) -> None:
     """
     records = await history.of_branches(scope, ref, ports.log)
     for line in turns.lines(records).values():
+        for orphan in filter(attrgetter("is_orphan"), line):
+            await _end_quietly(orphan.request, cause, ports)
         turn = turns.next_turn(line)
         if turn is not None and turns.is_stale(turn, line):
             await _ask_again(turn, line, cause, ports)
@@ -57,7 +58,14 @@ async def _ask_again(
         by=f"head {found.head_sha[:12]}",
         next_task_id=task_id,
     )
-    await appending.end(old, end, cause, ports)
+    if not await appending.end(old, end, cause, ports):
+        await _end_quietly(found, cause, ports)
+
+
+async def _end_quietly(wanted: TaskRequested, cause: Recorded, ports: Ports) -> None:
+    """The same command had its end, and its word, before it was asked again."""
+    result = appending.refused(wanted, Refusal(code="moved", detail="it has its end"), quiet=True)
+    await appending.end(wanted, result, cause, ports)
 
 
 async def _refs(

@@ -38,8 +38,8 @@ async def request(wanted: TaskRequested, cause: Recorded, ports: Ports) -> TaskR
 
 async def end(
     wanted: TaskRequested, result: Refused | Answered | Superseded, cause: Recorded, ports: Ports
-) -> None:
-    """Append the end of a task, unless it has one."""
+) -> bool:
+    """Append the end of a task, unless it has one; whether the end that counts is this one."""
     created = await ports.log.create(
         NewEvent(
             subject=subjects.task_result(wanted.scope, wanted.ref, wanted.task_id),
@@ -56,6 +56,7 @@ async def end(
         why = result.code if isinstance(result, Refused) else ""
         log.info("task ended", task_id=wanted.task_id, result=type(result).__name__, why=why)
     ports.wake(created.record.subject)
+    return created.record.event == result
 
 
 def refused(wanted: TaskRequested, refusal: Refusal, *, quiet: bool = False) -> Refused:

@@ -15,7 +15,13 @@ import msgspec
 
 from libs.common.events.envelope import Recorded
 from libs.common.events.facts import NoteCommand
-from libs.common.events.tasks import ChangesProposed, Result, TaskPublished, TaskRequested
+from libs.common.events.tasks import (
+    ChangesProposed,
+    Result,
+    Superseded,
+    TaskPublished,
+    TaskRequested,
+)
 from libs.common.launching.plan import OpenTask
 
 Branch = tuple[int, str]
@@ -30,6 +36,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     record: Recorded
     asked_seq: int
     result: Result | None = None
+    before: Result | None = None
+    """The end of the same command's task with the pin before this one."""
     published: TaskPublished | None = None
     published_seq: int = 0
 
@@ -41,6 +49,14 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     def is_proposed(self) -> bool:
         """Its change is on its way to the branch."""
         return isinstance(self.result, ChangesProposed) and self.published is None
+
+    @property
+    def is_orphan(self) -> bool:
+        """The command was ended while somebody asked it again; the person was told."""
+        if not self.is_open or self.before is None:
+            return False
+        named = self.before.next_task_id if isinstance(self.before, Superseded) else ""
+        return named != self.request.task_id
 
     @property
     def commit_sha(self) -> str:
@@ -65,6 +81,14 @@ def following(task_id: str) -> str:
     return f"{found[1] if found else task_id}-p{part(task_id) + 1}"
 
 
+def preceding(task_id: str) -> str:
+    """The id with the pin before; empty for the first."""
+    found = _PART.fullmatch(task_id)
+    if found is None:
+        return ""
+    return f"{found[1]}-p{part(task_id) - 1}" if part(task_id) > 2 else found[1]
+
+
 def lines(records: Iterable[Recorded]) -> dict[Branch, list[Turn]]:
     """The coding tasks of each branch, in the order in which they may push."""
     records = list(records)
@@ -86,6 +110,7 @@ def lines(records: Iterable[Recorded]) -> dict[Branch, list[Turn]]:
             record=record,
             asked_seq=_asked_seq(record, request, notes),
             result=ends.get(request.task_id),
+            before=ends.get(preceding(request.task_id)),
             published=posted.event if posted and isinstance(posted.event, TaskPublished) else None,
             published_seq=posted.seq if posted else 0,
         )
@@ -137,6 +162,8 @@ def _is_in_the_way(other: Turn, turn: Turn, started: Collection[str]) -> bool:
     if other.request.expires_at < turn.record.time:
         # Nobody publishes it any more; the branch is not lost for that.
         return False
+    if other.is_orphan:
+        return False
     if other.is_proposed or not other.is_open:
         return other.is_proposed
     runs, other_runs = turn.request.task_id in started, other.request.task_id in started
@@ -145,7 +172,8 @@ def _is_in_the_way(other: Turn, turn: Turn, started: Collection[str]) -> bool:
 
 def next_turn(line: Sequence[Turn]) -> Turn | None:
     """The task of the branch that may start, or has started, if there is one."""
-    return next((turn for turn in line if turn.is_open and not must_wait(turn, line)), None)
+    mine = (turn for turn in line if turn.is_open and not turn.is_orphan)
+    return next((turn for turn in mine if not must_wait(turn, line)), None)
 
 
 def on_hold(
@@ -160,6 +188,7 @@ def on_hold(
         held |= {
             turn.request.task_id
             for turn in line
-            if turn.is_open and (must_wait(turn, line, started) or is_stale(turn, line))
+            if turn.is_open
+            and (turn.is_orphan or must_wait(turn, line, started) or is_stale(turn, line))
         }
     return held

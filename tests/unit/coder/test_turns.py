@@ -295,6 +295,28 @@ async def test_a_change_that_nobody_ever_publishes_does_not_hold_the_branch_for_
     assert [second.task_id] == await world.run_jobs()
 
 
+async def test_a_command_refused_while_somebody_asks_it_again_does_not_run(world):
+    """Two replicas, and a push by a person between what they saw."""
+    first, second = await world.say(FIRST), await world.say(SECOND)
+    await world.run_jobs()
+    await world.proposed(first)
+    told = await world.published(first, B)
+    fuse = Fuse(kill_at=1, after=True)
+    with pytest.raises(Killed):
+        await on_event(told, ports=world.ports(fuse))
+    again = world.requests()[-1]
+    assert f"{second.task_id}-p2" == again.task_id
+    refused = Refused(task_id=second.task_id, head_sha=second.head_sha, code="moved")
+    await world.ended(second, refused)
+    world.launcher.running.clear()
+    assert [] == await world.run_jobs()
+
+    await world.deliver(told)
+
+    assert world.result(again).quiet
+    assert [] == await world.run_jobs()
+
+
 # --- crashes and repeats -----------------------------------------------------------------
 
 
