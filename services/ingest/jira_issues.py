@@ -90,6 +90,8 @@ def judge(issue: Issue, history: Iterable[Change], rules: Rules, now: datetime) 
 
 
 def _event(issue: Issue, change: StatusChange, project: JiraProject) -> JiraReady:
+    # Nothing is done for an issue that is hidden from some, so its words stay in Jira (SR-10).
+    restricted = bool(issue.security_level)
     return JiraReady(
         issue_key=issue.key,
         change_id=change.id,
@@ -97,12 +99,12 @@ def _event(issue: Issue, change: StatusChange, project: JiraProject) -> JiraRead
         changed_at=change.at,
         account_id=read.text(change.author.id),
         account_name=read.text(change.author.display_name),
-        summary=read.text(issue.summary),
-        description=read.text(issue.description, LONGEST_TEXT),
+        summary="" if restricted else read.text(issue.summary),
+        description="" if restricted else read.text(issue.description, LONGEST_TEXT),
         issue_type=read.text(issue.issue_type),
         labels=tuple(read.text(label) for label in issue.labels[:MOST_LABELS]),
         web_url=issue.web_url,
-        restricted=bool(issue.security_level),
+        restricted=restricted,
         project_id=project.gitlab_project_id,
         clone_url=project.clone_url,
         target_branch=project.target_branch,

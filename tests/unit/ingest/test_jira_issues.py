@@ -115,10 +115,11 @@ def test_sr_11_who_wrote_the_issue_does_not_count_who_moved_it_does() -> None:
     assert isinstance(judge(mine, [moved()], rules(allowed_users=("712020:ada",)), NOW), Ready)
 
 
-def test_sr_10_an_issue_that_is_hidden_from_some_is_marked() -> None:
+def test_sr_10_an_issue_that_is_hidden_from_some_is_marked_and_its_words_stay_in_jira() -> None:
     found = judge(issue(security_level="Staff only"), [moved()], RULES, NOW)
     assert isinstance(found, Ready)
     assert found.event.restricted is True
+    assert (found.event.summary, found.event.description) == ("", "")
 
 
 @pytest.mark.parametrize(
