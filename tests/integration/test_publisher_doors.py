@@ -161,7 +161,7 @@ class Doors:
         ).encode()
 
     async def through(self, request, kill_after="", *, times=2):
-        """Both events, each as often as said; the first process dies after that call, if one is named."""
+        """Both events, each as often as said; the first process dies after the named call."""
         events = [
             await self.append("requested", request, request),
             await self.append(
