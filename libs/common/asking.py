@@ -21,8 +21,8 @@ from libs.common.gitlab.models import Discussion, Member, MergeRequest, Note, Us
 
 OLDEST = timedelta(hours=24)
 """A command that waited longer, for whatever reason, is not what the person wants any more."""
-CUT_FROM = 60_000
-"""Bytes from which an event's text may be the beginning of a longer note."""
+CUT_AT = 64 * 1024
+"""Characters of a note that an event holds; one of this length may be a beginning only."""
 CLASSES: dict[CommandName, CommandClass | None] = {
     "help": None,
     "review": "read",
@@ -188,9 +188,7 @@ def _in(discussions: list[Discussion], note_id: int) -> tuple[Note, AskedIn] | N
 
 def _same_text(seen: str, now: str) -> bool:
     """Whether the note still reads as the event has it, which may have cut it."""
-    if len(seen.encode()) < CUT_FROM:
-        return seen == now
-    return now.startswith(seen.removesuffix("…"))
+    return seen == now if len(seen) < CUT_AT else now.startswith(seen)
 
 
 _OLD, _GONE = "it is older than 24 hours", "it is gone"
