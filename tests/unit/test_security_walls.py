@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 
+from services.coder import ports as coder
 from services.publisher import ports as publisher
 from services.reviewer import ports as reviewer
 
@@ -32,3 +33,10 @@ def test_sr_38_the_reviewer_only_reads():
     people = {"discussion", "discussions", "member", "user"}
 
     assert reads | people == calls(reviewer.MergeRequests)
+
+
+def test_sr_38_the_coder_only_reads():
+    reads = {"merge_request", "versions", "commits", "project", "branch", "protected_branches"}
+    people = {"discussion", "discussions", "member", "user"}
+
+    assert reads | people == calls(coder.GitLab)

@@ -17,6 +17,7 @@ ITEMS = (
     "GitLab 401",
     "GitLab 403",
     "GitLab 404",
+    "GitLab 409",
     "GitLab 429",
     "GitLab 5xx",
     "GitLab time-outs",
@@ -39,10 +40,27 @@ ITEMS = (
     "doctor with each single thing broken",
     "terminal 60 columns wide",
     "no colour, not a terminal",
+    "commands from each role, from blocked and expired members",
+    "two commands at once on one branch",
+    "push between note and run",
+    "protected branch",
+    "deleted branch",
+    "merge request closed meanwhile",
+    "unmapped project, empty description",
 )
 REQUIREMENTS = tuple(
     f"SR-{number:02}"
-    for number in (*range(1, 5), *range(12, 16), 18, 20, *range(22, 32), *range(37, 40))
+    for number in (
+        *range(1, 5),
+        *range(6, 10),
+        *range(12, 16),
+        18,
+        20,
+        *range(22, 32),
+        35,
+        *range(37, 40),
+        43,
+    )
 )
 _NAME = re.compile(r"`([\w./]+\.py)::(\w+)`")
 
