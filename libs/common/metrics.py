@@ -82,8 +82,9 @@ METRICS = (
     Metric(
         "tasks_ended",
         "counter",
-        "Tasks that ended, counted by whoever wrote the end. Outcomes: review_done, task_failed, "
-        "superseded; reason: why a task failed, else empty.",
+        "Tasks that ended, counted by whoever wrote the end. Outcomes: review_done, "
+        "changes_proposed, answered, nothing_to_do, refused, task_failed, superseded; reason: why "
+        "a task failed, else empty.",
         "ingest, reviewer, coder",
         ("kind", "outcome", "reason"),
     ),
@@ -136,6 +137,15 @@ METRICS = (
         "gauge",
         "Slots held by tasks, of all services; MAX_CONCURRENT_TASKS is the most there are.",
         "reviewer, coder",
+    ),
+    Metric(
+        "swept",
+        "counter",
+        "What was left over or lost and is mended; what: overdue_task (ended as failed), "
+        "job_without_task (ended), task_without_job (launched again), clone_folder, state_folder, "
+        "artifact (removed).",
+        "reviewer, coder",
+        ("what",),
     ),
     Metric("jobs_started", "counter", "Jobs started, repeats too.", "reviewer, coder", ("kind",)),
     Metric(

@@ -5,8 +5,6 @@ Called by `commanding` and, when a task is asked again, by `advancing`. Words ar
 
 from __future__ import annotations
 
-import re
-
 import msgspec
 
 from libs.common.access import DEVELOPER, MAINTAINER, role
@@ -78,7 +76,16 @@ def _is_protected(branch: Branch, source: Project, patterns: tuple[str, ...]) ->
 
 def covers(pattern: str, name: str) -> bool:
     """Whether a protected branch's name or pattern covers `name`; `*` stands for any letters."""
-    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name, re.DOTALL) is not None
+    first, *rest = pattern.split("*")
+    if not rest:
+        return pattern == name
+    last, at = rest.pop(), len(first)
+    for part in rest:
+        found = name.find(part, at)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return name.startswith(first) and name.endswith(last) and len(name) - len(last) >= at
 
 
 def _of_fork(target: Branch | None, level: int) -> Refusal | None:

@@ -14,16 +14,16 @@ class Settings(JobSettings):
     """What the coder reads."""
 
     max_tasks_per_hour: int = Field(
-        default=200, ge=1, le=100_000, description="Commands and issues per hour, of everybody."
+        default=200, ge=1, le=2_000, description="Commands and issues per hour, of everybody."
     )
     max_tasks_per_hour_place: int = Field(
-        default=10, ge=1, le=10_000, description="Of these, per merge request or issue."
+        default=10, ge=1, le=2_000, description="Of these, per merge request or issue."
     )
     max_tasks_per_hour_user: int = Field(
-        default=20, ge=1, le=10_000, description="Of these, per person who asks."
+        default=20, ge=1, le=2_000, description="Of these, per person who asks."
     )
     max_tasks_per_hour_project: int = Field(
-        default=60, ge=1, le=10_000, description="Of these, per project."
+        default=60, ge=1, le=2_000, description="Of these, per project."
     )
     max_tokens_per_hour_project: int = Field(
         default=50_000_000,

@@ -19,6 +19,7 @@ from libs.common.kv import KeyValue
 HOUR = timedelta(hours=1)
 TTL = 3600
 MOST_KEPT = 2_000
+"""Entries of one key; no limit of tasks may be above it."""
 _TRIES = 20
 
 
