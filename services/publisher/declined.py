@@ -61,7 +61,7 @@ _SENTENCES: tuple[tuple[type[errors.GitError], Outcome, str, str], ...] = (
         "token refused",
         (
             "GitLab does not let the agent push there. An operator should look at GITLAB_TOKEN: it "
-            "needs the scope write_repository and the role Developer."
+            "needs the scope api or write_repository, and the role Developer."
         ),
     ),
 )
