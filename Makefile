@@ -20,14 +20,14 @@ setup: ## virtual environment, locked packages, Copilot CLI
 setup-dev: setup
 	@$(PYTHON) services/ops/bootstrap.py dev
 
-up: setup ## the whole system on this machine; simulated GitLab and model unless GITLAB_URL is set
+up: setup ## the whole system on this machine; simulated GitLab, Jira and model unless GITLAB_URL is set
 	@$(BIN)/python -m services.ops up
 
-demo: setup ## like up, but ends when the demo merge request has its review
+demo: setup ## like up, but ends when review, commit and Draft merge request are there
 	@$(BIN)/python -m services.ops up --demo
 
-test: setup-dev ## all tests
-	@$(BIN)/python -m pytest
+test: setup-dev ## all tests; says at the end what was skipped and why
+	@$(BIN)/python -m pytest -rs
 
 check: setup-dev ## format, lint, types, import rules, generated documents
 	@$(BIN)/ruff format --check .

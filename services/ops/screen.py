@@ -151,7 +151,7 @@ def left(event: TaskPublished) -> str:
         parts.append(f"commit {event.commit_sha[:12]} on {event.branch}")
     if any(write.what == "jira_comment" for write in event.writes):
         parts.append("a comment in Jira")
-    if event.discussion_ids or (event.summary_note_id and not parts):
+    if event.task_id.startswith("review-"):
         parts.append(f"{count(len(event.discussion_ids), 'comment')} and the summary")
     return ", ".join(parts) or "a reply"
 
@@ -187,4 +187,5 @@ def speaks_of_lost_nats(fields: dict[str, Any]) -> bool:
         return False
     text = str(fields["event"])
     away = fields.get("peer") == "nats" and "is not reachable" in text
-    return away or text.startswith("disconnected from NATS")
+    failed = any("NATS is away" in str(value) for value in fields.values())
+    return away or failed or text.startswith("disconnected from NATS")

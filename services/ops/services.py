@@ -50,7 +50,9 @@ async def keep_running(service: Service, screen: Screen, stopping: asyncio.Event
         if child.code == EXIT_SETTINGS:
             service.problems = [line.strip() for line in child.lines if line.startswith("  ")]
             return
-        screen.trouble(f"{service.name} ended with code {child.code}; starting it again")
+        screen.trouble(
+            f"{service.name} ended with code {child.code} (see {service.log}); starting it again"
+        )
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause + random.random() * pause):  # noqa: S311  # jitter
                 await stopping.wait()

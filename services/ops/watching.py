@@ -34,7 +34,8 @@ async def watch_runners(folder: Path, screen: Screen) -> None:
             if fields is None:
                 continue
             if fields["event"] in SHOWN or is_trouble(fields):
-                screen.line("session", f"{file.parent.name[:24]} {log_text(fields)}")
+                name = fields.pop("task_id", file.parent.name)
+                screen.line("session", f"{name} {log_text(fields)}")
         await asyncio.sleep(LOOK_SECONDS)
 
 

@@ -67,6 +67,18 @@ async def line_with(process: asyncio.subprocess.Process, words: str) -> str:
     raise AssertionError(f"it ended without saying {words!r}")
 
 
+async def lines_until(process: asyncio.subprocess.Process, words: str) -> list[str]:
+    """Every line up to the one with these words."""
+    assert process.stdout is not None
+    found: list[str] = []
+    async with asyncio.timeout(60):
+        while line := (await process.stdout.readline()).decode():
+            found.append(line)
+            if words in line:
+                return found
+    raise AssertionError(f"it ended without saying {words!r}: {found}")
+
+
 def processes_of(state: Path) -> list[str]:
     """Command lines of living processes that were given this state folder, or run below it."""
     found = []
@@ -91,7 +103,7 @@ async def nothing_left(state: Path) -> None:
     await until(lambda: processes_of(state) == [])
 
 
-async def test_the_demo_prints_the_review_as_posted_and_ends_well(tmp_path):
+async def test_the_demo_prints_the_three_flows_as_posted_and_ends_well(tmp_path):
     async with started(tmp_path, "up", "--demo") as process:
         text = await text_of(process)
 
@@ -100,13 +112,22 @@ async def test_the_demo_prints_the_review_as_posted_and_ends_well(tmp_path):
         "NATS up",
         "ingest up",
         "reviewer up",
+        "coder up",
         "publisher up",
         "demo merge request opened",
         "session started",
         "shop/vouchers.py:31",
         "## Copilot review",
-        "task review-",
-        "webhook to task",
+        "wrote `/copilot add a test",
+        "has eyes on its note",
+        "reply in the thread:",
+        "command   commit ",
+        "moved the demo issue to AI Ready",
+        "moved its issue to In Progress",
+        "moved its issue to In Review",
+        "comment in Jira:",
+        "issue     Draft merge request !2, commit ",
+        "seen to task",
         "stopped",
     ):
         assert word in text, text
@@ -192,6 +213,21 @@ async def test_nats_that_dies_is_started_again_and_the_services_go_on(tmp_path):
     assert 0 == process.returncode
 
 
+async def test_an_outage_of_nats_is_said_once_and_not_by_each_service(tmp_path):
+    async with started(tmp_path, "up") as process:
+        await line_with(process, "press Ctrl-C")
+        pid = int((tmp_path / "simulated" / "nats" / "nats-server.pid").read_text())
+        os.kill(pid, signal.SIGKILL)
+        said = await lines_until(process, "NATS is back")
+        process.send_signal(signal.SIGINT)
+        await text_of(process)
+
+    troubles = [line for line in said if "  trouble  " in line]
+    assert 2 == len(troubles), troubles
+    for words in ("NATS is away", "nats-server ended"):
+        assert 1 == len([line for line in troubles if words in line]), troubles
+
+
 async def test_sr_30_with_a_real_gitlab_the_start_warns_of_a_bot_that_could_merge(tmp_path):
     """GITLAB_URL is set, so nothing is simulated by `gca up` itself."""
     async with running_gitlab(tmp_path / "gitlab") as gitlab, running_model() as model:
@@ -208,7 +244,7 @@ async def test_sr_30_with_a_real_gitlab_the_start_warns_of_a_bot_that_could_merg
             "COPILOT_MODEL": "sim-reviewer",
         }
         async with started(tmp_path / "state", "up", **settings) as process:
-            line = await line_with(process, "could merge to main")
+            before = await lines_until(process, "could merge to main")
             running = announced(tmp_path / "state")
             assert running is not None
             gitlab.set_webhook(url=running.webhook_url, secret="hook-secret")
@@ -218,5 +254,6 @@ async def test_sr_30_with_a_real_gitlab_the_start_warns_of_a_bot_that_could_merg
             process.send_signal(signal.SIGINT)
             await text_of(process)
 
-    assert "Protected branches" in line
+    assert "Protected branches" in before[-1]
+    assert 1 == len([line for line in before if "no Jira: JIRA_URL is not set" in line])
     assert f"{gitlab.url}/shop/app/-/merge_requests/1" in posted

@@ -26,6 +26,11 @@ LOST = {
 }
 AWAY = {"event": "NATS at x is not reachable: refused (NATS_URL)", "level": "warning"}
 AWAY |= {"peer": "nats"}
+FAILED = {
+    "event": "reconciling failed, it is tried again",
+    "level": "warning",
+    "why": "sending to EVENTS: NATS is away (OutboundBufferLimitError)",
+}
 BACK = {"event": "reconnected to NATS", "level": "info"}
 
 
@@ -42,6 +47,7 @@ def test_an_outage_of_nats_is_said_once_and_its_end_too():
     lines = said(
         *((name, LOST) for name in names),
         *((name, AWAY) for name in names),
+        ("reviewer", FAILED),
         *((name, BACK) for name in names),
     )
 
