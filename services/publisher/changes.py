@@ -23,6 +23,8 @@ from services.publisher.ports import Ports
 from services.publisher.replies import Reply, not_pushed, superseded
 
 log = structlog.get_logger()
+_MOST_CI_FILES = 4
+"""Read of one commit; what is included by others is not known. Bounds the calls of a task."""
 _LOST = "What the session handed in is not kept any more. Please ask again."
 
 
@@ -99,9 +101,23 @@ async def _ci_files(request: TaskRequested, ports: Ports) -> tuple[str, ...]:
     try:
         project = await ports.gitlab.project(request.project_id)
         path = config_path(project.ci_config_path)
-        named.append(path)
         for where, ref in places:
-            named += local_includes(await ports.gitlab.file(where, path, ref) or b"")
+            await _included(path, named, ports, where=where, ref=ref)
     except (Conflict, Forbidden, Invalid, NotFound) as error:
         log.warning("the CI file cannot be read", task_id=request.task_id, why=str(error))
     return tuple(dict.fromkeys(named))
+
+
+async def _included(path: str, named: list[str], ports: Ports, *, where: int, ref: str) -> None:
+    """Adds the CI file, what it includes, and what the first of those include, to `named`."""
+    waiting, seen = [path], {path}
+    read = 0
+    while waiting:
+        file = waiting.pop(0)
+        named.append(file)
+        if read == _MOST_CI_FILES or "*" in file:
+            continue
+        read += 1
+        found = local_includes(await ports.gitlab.file(where, file, ref) or b"")
+        waiting += [name for name in found if name not in seen]
+        seen.update(found)

@@ -26,6 +26,8 @@ from services.publisher.firewall import Policy
 from services.publisher.patches import PatchPolicy
 from services.publisher.rules import Rules
 
+_PATIENCE = 3.0
+"""Seconds to wait for a lease: start and end of a quick answer come at the same time."""
 PositionJson = dict[str, Any]
 """A position in the shape GitLab's API wants, from `libs.common.gitlab.positions`."""
 
@@ -119,7 +121,7 @@ class Artifacts(Protocol):
 class Leases(Protocol):
     """Exclusion between replicas; raises `Temporary` when somebody else holds the key."""
 
-    def held(self, key: str, *, ttl: int) -> AbstractAsyncContextManager[object]: ...
+    def held(self, key: str, *, ttl: int, wait: float) -> AbstractAsyncContextManager[object]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,4 +144,5 @@ class Ports:
 
     def alone(self, request: TaskRequested) -> AbstractAsyncContextManager[object]:
         """The lease of the merge request or issue: one publisher at a time writes to it."""
-        return self.leases.held(f"publish.{request.scope}.{request.ref}", ttl=self.lease_seconds)
+        key = f"publish.{request.scope}.{request.ref}"
+        return self.leases.held(key, ttl=self.lease_seconds, wait=_PATIENCE)

@@ -21,9 +21,11 @@ async def show_start(request: TaskRequested, *, ports: Ports) -> None:
     """Nothing for tasks nobody asked for, refused ones, and those that are done with."""
     if request.asked_in is None and request.issue is None:
         return
-    # Under the lease: the end of this very task takes the eyes away again.
+    if await _is_over(request, ports):
+        return
     async with ports.alone(request):
-        if await published_already(request, ports) or await _is_left(request, ports):
+        # Again, under the lease: the end of this very task takes the eyes away.
+        if await _is_over(request, ports):
             return
         if request.issue is not None:
             writes = await move(ports.rules.in_progress, request, ports)
@@ -32,10 +34,14 @@ async def show_start(request: TaskRequested, *, ports: Ports) -> None:
         audit(writes, request)
 
 
-async def _is_left(request: TaskRequested, ports: Ports) -> bool:
+async def _is_over(request: TaskRequested, ports: Ports) -> bool:
+    """An end leaves nothing to show; but from here an issue may still have to be in progress."""
     subject = subjects.task_result(request.scope, request.ref, request.task_id)
     end = await ports.log.last(subject)
-    return end is not None and isinstance(end.event, Refused | Superseded)
+    if end is None:
+        return False
+    left = isinstance(end.event, Refused | Superseded)
+    return left or request.issue is None or await published_already(request, ports)
 
 
 async def _open_eyes(request: TaskRequested, ports: Ports) -> list[Write]:

@@ -11,6 +11,7 @@ from libs.common.errors import Temporary
 from libs.common.events.tasks import (
     Answered,
     NothingToDo,
+    PushTarget,
     Refused,
     Superseded,
     TaskFailed,
@@ -256,6 +257,19 @@ async def test_sr_32_the_policy_knows_the_setting_the_person_and_what_the_ci_fil
     assert (True, 30) == (policy.allow_protected, policy.requester_access)
 
 
+async def test_sr_32_what_an_included_file_includes_counts_too_within_bounds(world):
+    request = from_note(world)
+    for n in range(9):
+        name = f"ci/{n}.yml" if n else ".gitlab-ci.yml"
+        world.gitlab.files[42, "main", name] = f"include: ci/{n + 1}.yml\n".encode()
+
+    await through(world, request, proposed(request))
+
+    expected = (".gitlab-ci.yml", *(f"ci/{n}.yml" for n in range(1, 5)))
+    assert expected == world.repository.policies[0].ci_includes
+    assert 5 == world.gitlab.calls.count("file")
+
+
 async def test_a_ci_file_that_cannot_be_read_stops_nothing(world):
     request = from_note(world)
     world.gitlab.files[42, "main", ".gitlab-ci.yml"] = b"x" * (LARGEST_FILE + 1)
@@ -355,6 +369,20 @@ async def test_a_commit_made_before_the_close_is_told_of(world):
     await world.deliver(result)
 
     assert "**Done:**" in replies(world, request)[0]
+
+
+async def test_sr_35_a_change_for_a_fork_goes_to_the_fork_and_nowhere_else(world):
+    fork = PushTarget(
+        project_id=43, clone_url="https://gitlab.test/alice/project.git", branch="topic"
+    )
+    request = from_note(world, push=fork)
+    world.gitlab.files[43, HEAD, ".gitlab-ci.yml"] = b"include: ci/of-the-fork.yml\n"
+
+    await through(world, request, proposed(request))
+
+    [commit] = world.repository.commits
+    assert "https://gitlab.test/alice/project.git" == commit.clone_url
+    assert "ci/of-the-fork.yml" in world.repository.policies[0].ci_includes
 
 
 async def test_a_merge_request_that_is_gone_ends_quietly(world):

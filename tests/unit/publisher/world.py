@@ -65,7 +65,7 @@ class MemoryLeases:
     taken: set[str] = field(default_factory=set)
 
     @contextlib.asynccontextmanager
-    async def held(self, key: str, *, ttl: int) -> AsyncIterator[None]:  # noqa: ARG002
+    async def held(self, key: str, *, ttl: int, wait: float) -> AsyncIterator[None]:  # noqa: ARG002
         if key in self.taken:
             raise Temporary(f"somebody else is at {key}")
         self.taken.add(key)
