@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -23,6 +23,8 @@ from libs.common.jetstream.connection import Connection
 from libs.common.jetstream.topology import ARTIFACTS
 
 _CHUNK = 900 * 1024
+REUSED = timedelta(hours=12)
+"""Older ones are put anew, so that nobody removes one that is about to be named again."""
 
 
 def digest_of(body: bytes) -> str:
@@ -46,7 +48,7 @@ class Artifacts:
         digest = digest_of(body)
         kept = Artifact(artifact=f"{name}.{digest[8:24]}", size=len(body), digest=digest)
         found = await self._meta(kept.artifact)
-        if found is None or found.get("digest") != digest:
+        if found is None or found.get("digest") != digest or not _is_fresh(found):
             await self._write(kept, body)
         return kept
 
@@ -92,6 +94,13 @@ class Artifacts:
 
     def _chunks(self, nuid: str) -> str:
         return f"$O.{self._store}.C.{nuid}"
+
+
+def _is_fresh(found: dict[str, Any]) -> bool:
+    try:
+        return abs(datetime.now(UTC) - datetime.fromisoformat(found["mtime"])) < REUSED
+    except (KeyError, TypeError, ValueError):
+        return False
 
 
 def _meta(kept: Artifact, store: str, nuid: str, chunks: int) -> dict[str, Any]:
