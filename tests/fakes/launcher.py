@@ -9,7 +9,7 @@ class FakeLauncher:
     """Implements `libs.common.launching.protocol.Launcher`; `orders` is all that was started.
 
     Each error put into `fail_next` is raised by one later call, before that call does anything;
-    one in `fail_after_launch` when the Job was started all the same.
+    one in `fail_after_launch` when the Job was started all the same, in `fail_cancel` by `cancel`.
     """
 
     def __init__(self) -> None:
@@ -18,6 +18,7 @@ class FakeLauncher:
         self.cancelled: list[str] = []
         self.fail_next: list[BaseException] = []
         self.fail_after_launch: list[BaseException] = []
+        self.fail_cancel: list[BaseException] = []
 
     async def launch(self, order: Launch) -> None:
         self._maybe_fail(self.fail_next)
@@ -35,6 +36,7 @@ class FakeLauncher:
 
     async def cancel(self, job_name: str) -> None:
         self._maybe_fail(self.fail_next)
+        self._maybe_fail(self.fail_cancel)
         if self.running.pop(job_name, None):
             self.cancelled.append(job_name)
 

@@ -13,15 +13,18 @@ from libs.common.jetstream.connection import Connection
 from libs.common.jetstream.kv import JetStreamKeyValue
 from libs.common.jetstream.log import JetStreamLog
 from libs.common.jetstream.topology import DEDUP, LOCKS
+from libs.common.jetstream.unnamed import UnnamedArtifacts
 from libs.common.launching.effects import DoorAddress
 from libs.common.launching.launches import Launches
 from libs.common.launching.local import LocalLauncher
+from libs.common.launching.local_folders import LocalFolders
 from libs.common.launching.local_steps import LocalSettings, local_steps
 from libs.common.launching.protocol import Launch
 from libs.common.launching.reconciler import Hold, Policy, Reconciler
 from libs.common.launching.settings import JobSettings
 from libs.common.launching.slots import Slots
 from libs.common.launching.state import Step
+from libs.common.launching.sweeping import Sweeper
 from libs.common.settings import reveal
 
 
@@ -38,20 +41,24 @@ def reconciler(
 
     `policy` says which tasks nobody needs any more, `hold` which wait for others.
     """
+    jobs, clones = settings.task_state_dir.resolve(), settings.clone_dir.resolve()
+    log, clock = JetStreamLog(connection), SystemClock()
     return Reconciler(
-        log=JetStreamLog(connection),
-        launcher=LocalLauncher(
-            settings.task_state_dir.resolve(),
-            steps=functools.partial(_steps, settings),
-            clones=settings.clone_dir.resolve(),
-        ),
+        log=log,
+        launcher=LocalLauncher(jobs, steps=functools.partial(_steps, settings), clones=clones),
         slots=Slots(JetStreamKeyValue(connection, LOCKS), settings.max_concurrent_tasks),
         launches=Launches(JetStreamKeyValue(connection, DEDUP)),
-        clock=SystemClock(),
+        clock=clock,
         kinds=frozenset(kinds),
         source=source,
         policy=policy,
         hold=hold,
+        sweeper=Sweeper(
+            log=log,
+            folders=LocalFolders(jobs, clones),
+            artifacts=UnnamedArtifacts(connection),
+            clock=clock,
+        ),
         door=DoorAddress(url=settings.task_door_url, secret=reveal(settings.task_door_secret)),
     )
 

@@ -24,6 +24,7 @@ from libs.common.launching.plan import (
     CancelJob,
     EndTask,
     FreeSlot,
+    LeaveSlot,
     OpenTask,
     RenewSlot,
     StartJob,
@@ -75,6 +76,8 @@ class Effects:
                 await self._ports.slots.free(action.task_id)
             case RenewSlot():
                 await self._renew(action.task_id)
+            case LeaveSlot():
+                pass
 
     async def _start(self, start: StartJob) -> None:
         """Slot, count, Job, in this order: a crash leaves a slot too many, never a Job too many."""
@@ -83,6 +86,7 @@ class Effects:
             return
         if not await ports.slots.take(task.task_id):
             return
+        await ports.launches.turns.took(task.request.project_id, ports.clock.now())
         mine = await ports.launches.add(task.job_name, start.seen, ports.clock.now())
         if mine is None:
             return

@@ -23,8 +23,8 @@ _RESULT = "task.result."
 _PUBLISHED = "task.published."
 
 
-def open_tasks(records: Iterable[Recorded], kinds: frozenset[str]) -> list[OpenTask]:
-    """Requests of these kinds without an end, oldest first."""
+def open_tasks(records: Iterable[Recorded], kinds: frozenset[str] | None = None) -> list[OpenTask]:
+    """Requests of these kinds, else of all, without an end, oldest first."""
     records = list(records)
     over = {record.event.task_id for record in records if isinstance(record.event, Result)}
     return [
@@ -37,7 +37,7 @@ def open_tasks(records: Iterable[Recorded], kinds: frozenset[str]) -> list[OpenT
         )
         for record in sorted(records, key=lambda record: record.seq)
         if isinstance(record.event, TaskRequested)
-        and record.event.kind in kinds
+        and (kinds is None or record.event.kind in kinds)
         and record.event.task_id not in over
     ]
 
@@ -110,12 +110,15 @@ class Histories:
             found += await self._events.history(*filters)
         return found
 
-    def forget_ended(self, kinds: frozenset[str]) -> None:
-        """Keep only histories with a task that is still open, or not published if that counts."""
+    def forget_ended(self) -> None:
+        """Keep only histories with a task that is still open, or not published if that counts.
+
+        Of whatever kind: tasks of other services wait for the same slots.
+        """
         self._known = {
             place: records
             for place, records in self._known.items()
-            if open_tasks(records, kinds) or (self._until_published and unpublished(records))
+            if open_tasks(records) or (self._until_published and unpublished(records))
         }
 
     async def _load(self, places: set[Place]) -> dict[Place, list[Recorded]]:

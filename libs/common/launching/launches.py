@@ -11,6 +11,7 @@ from datetime import datetime
 import msgspec
 
 from libs.common.kv import KeyValue
+from libs.common.launching.turns import Turns
 
 TTL = 31 * 24 * 3600
 """A day longer than the log keeps the task."""
@@ -25,10 +26,11 @@ class Attempts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Launches:
-    """Launch counts by Job name; every call may raise `Temporary`."""
+    """Launch counts by Job name, and `turns` by project; every call may raise `Temporary`."""
 
     def __init__(self, kv: KeyValue) -> None:
         self._kv = kv
+        self.turns = Turns(kv)
 
     async def get(self, job_name: str) -> Attempts:
         entry = await self._kv.get(_key(job_name))

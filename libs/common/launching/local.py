@@ -63,13 +63,13 @@ class LocalLauncher:
         self._clones = clones or default_clones(folder)
 
     async def launch(self, order: Launch) -> None:
-        await _in_thread(lambda: self._launch(order))
+        await in_thread(lambda: self._launch(order))
 
     async def jobs(self) -> list[Job]:
-        return await _in_thread(self._jobs)
+        return await in_thread(self._jobs)
 
     async def cancel(self, job_name: str) -> None:
-        await _in_thread(lambda: self._cancel(job_name))
+        await in_thread(lambda: self._cancel(job_name))
 
     def _launch(self, order: Launch) -> None:
         folder = self._path(order.job_name)
@@ -90,7 +90,7 @@ class LocalLauncher:
             return []
         self._sweep()
         folders = (path for path in self._folder.iterdir() if not path.name.startswith("."))
-        return [job for folder in sorted(folders) if (job := _job(folder))]
+        return [job for folder in sorted(folders) if (job := job_in(folder))]
 
     def _cancel(self, job_name: str) -> None:
         _await_supervisor(self._path(job_name))
@@ -131,7 +131,7 @@ class LocalLauncher:
         return self._folder / job_name
 
 
-async def _in_thread(call: Callable[[], _T]) -> _T:
+async def in_thread(call: Callable[[], _T]) -> _T:
     try:
         return await asyncio.to_thread(call)
     except OSError as error:
@@ -175,7 +175,8 @@ def _start(folder: Path, work: Work) -> None:
         raise Temporary(f"the supervisor did not start (exit code {done.returncode})")
 
 
-def _job(folder: Path) -> Job | None:
+def job_in(folder: Path) -> Job | None:
+    """The Job of a folder; None when there is none (yet)."""
     claim = state.read(folder / state.JOB, JobFile)
     if claim is None:
         return None
@@ -198,7 +199,7 @@ def _end(folder: Path, claim: JobFile) -> Exit | None:
         return end
     supervisor = state.read(folder / state.SUPERVISOR, Running)
     if supervisor is None:
-        fresh = time.time() - claim.launched_at < START_SECONDS
+        fresh = _is_fresh(claim)
         return None if fresh else Exit(reason="its supervisor never came up")
     if processes.is_alive(supervisor.pid, supervisor.started):
         return None
@@ -209,10 +210,14 @@ def _end(folder: Path, claim: JobFile) -> Exit | None:
 def _await_supervisor(folder: Path) -> None:
     """Return once there is a supervisor, which another replica may be starting right now."""
     while (claim := state.read(folder / state.JOB, JobFile)) is not None:
-        overdue = time.time() - claim.launched_at > START_SECONDS
-        if overdue or (folder / state.SUPERVISOR).exists():
+        if not _is_fresh(claim) or (folder / state.SUPERVISOR).exists():
             return
         time.sleep(0.05)
+
+
+def _is_fresh(claim: JobFile) -> bool:
+    """Also by a clock that was set back: what lies far ahead is as long ago."""
+    return abs(time.time() - claim.launched_at) < START_SECONDS
 
 
 def _end_supervisor(supervisor: Running, seconds: float) -> None:

@@ -6,6 +6,7 @@ end needs a Job, and one with an end needs none.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
@@ -14,6 +15,7 @@ import msgspec
 from libs.common.errors import cut
 from libs.common.events.tasks import FailureReason, Superseded, TaskFailed, TaskRequested
 from libs.common.launching import exits
+from libs.common.launching.fairness import fair
 from libs.common.launching.launches import Attempts
 from libs.common.launching.protocol import Job, job_name
 
@@ -60,7 +62,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
 
     `ended` covers at least the tasks that still have a Job or a slot. `verdicts` says by task id
     why it is superseded, `on_hold` are the tasks that must not start yet. `exited_since` and
-    `unknown_since` say by Job name since when.
+    `unknown_since` say by Job name since when. `rivals` are tasks of other services that wait for a
+    slot, `requests` all requests known by task id, `turns` by project_id when it last got a slot.
     """
 
     now: datetime
@@ -74,16 +77,19 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     slots: int = 1
     exited_since: Mapping[str, datetime] = msgspec.field(default_factory=dict)
     unknown_since: Mapping[str, datetime] = msgspec.field(default_factory=dict)
+    rivals: tuple[OpenTask, ...] = ()
+    requests: Mapping[str, TaskRequested] = msgspec.field(default_factory=dict)
+    turns: Mapping[int, datetime] = msgspec.field(default_factory=dict)
 
     def job_of(self, task: OpenTask) -> Job | None:
         return next((job for job in self.jobs if job.job_name == task.job_name), None)
 
     def just_exited(self, job: Job) -> bool:
-        return self.now - self.exited_since.get(job.job_name, self.now) < EXIT_GRACE
+        return _within(EXIT_GRACE, self.exited_since.get(job.job_name, self.now), self.now)
 
     def just_tried(self, task: OpenTask) -> bool:
         at = self.attempts.get(task.job_name, Attempts()).at
-        return at is not None and self.now - at < LAUNCH_GRACE
+        return at is not None and _within(LAUNCH_GRACE, at, self.now)
 
 
 class StartJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,14 +136,21 @@ class RenewSlot(msgspec.Struct, frozen=True, kw_only=True):
     task_id: str
 
 
-Action = StartJob | EndTask | CancelJob | FreeSlot | RenewSlot
+class LeaveSlot(msgspec.Struct, frozen=True, kw_only=True):
+    """A free slot is for a task of another service, whose turn it is."""
+
+    task_id: str
+    kind: str
+
+
+Action = StartJob | EndTask | CancelJob | FreeSlot | RenewSlot | LeaveSlot
 
 
 def plan(view: View) -> list[Action]:
     """Actions in the order to do them: what frees slots comes before what takes them."""
     ending: list[Action] = []
     waiting: list[OpenTask] = []
-    for task in order(view.open):
+    for task in sorted(view.open, key=lambda task: task.seq):
         result = _end_of(task, view)
         if result:
             ending += [EndTask(task=task, result=result), *_clear(task.task_id, view)]
@@ -152,17 +165,25 @@ def plan(view: View) -> list[Action]:
     return [*ending, *_starts(waiting, ending, view)]
 
 
-def order(tasks: Iterable[OpenTask]) -> list[OpenTask]:
-    """Who starts first: the oldest request."""
-    return sorted(tasks, key=lambda task: task.seq)
-
-
 def is_settling(view: View) -> bool:
     """Whether a plan made a few seconds later would say more."""
     exits_open = any(
         (job := view.job_of(task)) is not None and job.phase == "exited" for task in view.open
     )
     return exits_open or any(_may_finish(task_id, end, view) for task_id, end in view.ended.items())
+
+
+def waits_for_others(view: View, actions: Iterable[Action]) -> bool:
+    """Whether a task waits for a slot of another service: nobody tells us when that is free."""
+    actions = list(actions)
+    ours = {*view.ended, *(task.task_id for task in view.open)}
+    started = {action.task_id for action in actions if isinstance(action, StartJob | EndTask)}
+    waiting = any(
+        task.task_id not in view.on_hold | started and not _has_job(task, view)
+        for task in view.open
+    )
+    left = any(isinstance(action, LeaveSlot) for action in actions)
+    return waiting and (left or bool(view.held - ours))
 
 
 def _end_of(task: OpenTask, view: View) -> TaskFailed | Superseded | None:
@@ -208,7 +229,7 @@ def _has_job(task: OpenTask, view: View) -> bool:
 
 def _may_finish(task_id: str, ended: EndedTask, view: View) -> bool:
     runs = any(job.task_id == task_id and job.phase == "running" for job in view.jobs)
-    return runs and ended.wanted and view.now - ended.ended_at < END_GRACE
+    return runs and ended.wanted and _within(END_GRACE, ended.ended_at, view.now)
 
 
 def _clear(task_id: str, view: View) -> Iterator[Action]:
@@ -237,15 +258,32 @@ def _starts(waiting: list[OpenTask], before: list[Action], view: View) -> Iterat
     # A running Job whose slot expired takes one as well.
     running = {action.task_id for action in before if isinstance(action, RenewSlot)}
     free = view.slots - len(held | running)
-    for task in waiting:
-        if task.task_id not in held:
-            if free <= 0:
-                continue
-            free -= 1
-        left = int((task.request.expires_at - view.now).total_seconds())
-        yield StartJob(
-            task=task,
-            seen=view.attempts.get(task.job_name, Attempts()),
-            timeout=max(1, min(task.request.limits.timeout, left)),
-            replace=view.job_of(task) is not None,
-        )
+    yield from (_start(task, view) for task in waiting if task.task_id in held)
+    rivals = [task for task in view.rivals if task.task_id not in held]
+    asking = [task for task in waiting if task.task_id not in held]
+    load = _by_project(held | running, view)
+    for task in fair([*asking, *rivals], load, view.turns, view.now)[: max(free, 0)]:
+        if task in rivals:
+            yield LeaveSlot(task_id=task.task_id, kind=task.request.kind)
+        else:
+            yield _start(task, view)
+
+
+def _start(task: OpenTask, view: View) -> StartJob:
+    left = int((task.request.expires_at - view.now).total_seconds())
+    return StartJob(
+        task=task,
+        seen=view.attempts.get(task.job_name, Attempts()),
+        timeout=max(1, min(task.request.limits.timeout, left)),
+        replace=view.job_of(task) is not None,
+    )
+
+
+def _by_project(task_ids: Iterable[str], view: View) -> Counter[int]:
+    known = (view.requests.get(task_id) for task_id in task_ids)
+    return Counter(request.project_id for request in known if request is not None)
+
+
+def _within(grace: timedelta, since: datetime, now: datetime) -> bool:
+    """Also by a clock that was set back or differs: what lies far ahead is as long ago."""
+    return abs(now - since) < grace

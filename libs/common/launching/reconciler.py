@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,11 +24,23 @@ from libs.common.events.envelope import Recorded
 from libs.common.events.log import EventLog
 from libs.common.events.tasks import TaskRequested
 from libs.common.launching.effects import DoorAddress, Effects, Ports, who
-from libs.common.launching.histories import Histories, ended_tasks, open_tasks
+from libs.common.launching.fairness import Courtesy
+from libs.common.launching.histories import Histories, Place, ended_tasks, open_tasks
 from libs.common.launching.launches import Launches
-from libs.common.launching.plan import Action, OpenTask, View, is_settling, plan
+from libs.common.launching.plan import (
+    Action,
+    CancelJob,
+    LeaveSlot,
+    OpenTask,
+    StartJob,
+    View,
+    is_settling,
+    plan,
+    waits_for_others,
+)
 from libs.common.launching.protocol import Job, Launcher, job_name
 from libs.common.launching.slots import Slots
+from libs.common.launching.sweeping import Sweeper, repaired
 from libs.common.subjects import scope_and_ref
 
 Policy = Callable[[list[OpenTask], list[Recorded]], dict[str, str]]
@@ -64,11 +77,14 @@ class Reconciler:
     """Who waits for whom; with one, histories of coding tasks stay known until published."""
     every: float = FULL_PASS_SECONDS
     """Seconds between full passes, jittered by a fifth."""
+    sweeper: Sweeper | None = None
+    """Runs beside the passes and removes what nobody needs any more."""
 
     _woken: set[str] = field(default_factory=set, init=False)
     _event: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _exited_since: dict[str, datetime] = field(default_factory=dict, init=False)
     _unknown_since: dict[str, datetime] = field(default_factory=dict, init=False)
+    _courtesy: Courtesy = field(default_factory=Courtesy, init=False)
     _settling: bool = field(default=False, init=False)
     _took: float = field(default=0.0, init=False)
     """Seconds of the last pass."""
@@ -93,6 +109,15 @@ class Reconciler:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Pass after pass until `stopping`; a failed pass is logged and made again."""
+        sweeping = asyncio.create_task(self.sweeper.run(stopping)) if self.sweeper else None
+        try:
+            await self._passes(stopping)
+        finally:
+            if sweeping is not None:
+                sweeping.cancel()
+                await asyncio.gather(sweeping, return_exceptions=True)
+
+    async def _passes(self, stopping: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
         full_at = loop.time()
         while not stopping.is_set():
@@ -145,13 +170,48 @@ class Reconciler:
         view = await self._view()
         metrics.gauge("tasks_open", len(view.open))
         metrics.gauge("slots_in_use", len(view.held))
-        failed: set[str] = set()
-        for action in plan(view):
-            # What follows for the same task builds on what failed.
-            if action.task_id not in failed and not await self._did(action):
-                failed.add(action.task_id)
-        self._settling = is_settling(view)
-        self._histories.forget_ended(self.kinds)
+        actions = plan(view)
+        starts = [action for action in actions if isinstance(action, StartJob)]
+        left = [action for action in actions if isinstance(action, LeaveSlot)]
+        done = await self._clear([action for action in actions if action not in starts])
+        done += await self._start(starts, stuck=_stuck(actions, done, view))
+        self._courtesy.left((action.kind for action in left), view.now)
+        self._settling = is_settling(view) or waits_for_others(view, actions)
+        self._histories.forget_ended()
+        _tell(Counter(what for action in done if (what := repaired(action, view.requests))))
+
+    async def _clear(self, actions: list[Action]) -> list[Action]:
+        """What ends tasks and frees slots, all tasks at once; returns what was done.
+
+        At once because a Job may take seconds to end, and others must not wait for their signal.
+        """
+        tasks: dict[str, list[Action]] = {}
+        for action in actions:
+            tasks.setdefault(action.task_id, []).append(action)
+        done = await asyncio.gather(*(self._in_order(some) for some in tasks.values()))
+        return [action for some in done for action in some]
+
+    async def _in_order(self, actions: list[Action]) -> list[Action]:
+        """Up to the first that fails: what follows for the same task builds on it."""
+        done: list[Action] = []
+        for action in actions:
+            if not await self._did(action):
+                break
+            done.append(action)
+        return done
+
+    async def _start(self, starts: list[StartJob], *, stuck: set[Place]) -> list[Action]:
+        """One Job after the other, until something else needs attention; returns what was done."""
+        done: list[Action] = []
+        for start in starts:
+            if _place(start) in stuck:
+                continue
+            if await self._did(start):
+                done.append(start)
+            if self._event.is_set():
+                # A newer head may want a Job cancelled: the next pass comes at once, with the rest.
+                break
+        return done
 
     async def _did(self, action: Action) -> bool:
         try:
@@ -170,12 +230,15 @@ class Reconciler:
         """What there is; attempts before Jobs, so that a count is never newer than its Job."""
         places = self._histories.by_place()
         found = [record for records in places for record in records]
-        tasks = open_tasks(found, self.kinds)
-        attempts = {task.job_name: await self.launches.get(task.job_name) for task in tasks}
+        now, every_task = self.clock.now(), open_tasks(found)
+        tasks = [task for task in every_task if task.request.kind in self.kinds]
+        counted = await asyncio.gather(*(self.launches.get(task.job_name) for task in tasks))
+        attempts = {task.job_name: tries for task, tries in zip(tasks, counted, strict=True)}
         started = {task.task_id for task in tasks if attempts[task.job_name].count}
         on_hold = self.hold(tasks, found, started) if self.hold else set()
         held = await self.slots.held()
         jobs = [job for job in await self.launcher.jobs() if self._is_ours(job)]
+        rivals = [task for task in every_task if self._is_rival(task, now)]
         others = {*held, *(job.task_id for job in jobs)} - {task.task_id for task in tasks}
         found += await self._histories.of_tasks(others)
         ended = ended_tasks(found, self.kinds)
@@ -183,7 +246,7 @@ class Reconciler:
         known = {request.task_id: request for request in requests}
         self._notice(jobs, known)
         return View(
-            now=self.clock.now(),
+            now=now,
             open=tuple(tasks),
             ended={task_id: end for task_id, end in ended.items() if task_id in others},
             jobs=tuple(jobs),
@@ -194,7 +257,21 @@ class Reconciler:
             slots=self.slots.count,
             exited_since=self._exited_since,
             unknown_since=self._unknown_since,
+            rivals=tuple(rivals),
+            requests=known,
+            turns=await self._turns([*tasks, *rivals]),
         )
+
+    async def _turns(self, tasks: list[OpenTask]) -> dict[int, datetime]:
+        projects = {task.request.project_id for task in tasks}
+        return await self.launches.turns.of(projects) if len(projects) > 1 else {}
+
+    def _is_rival(self, task: OpenTask, now: datetime) -> bool:
+        """Whether a task of another service may be waiting for a slot."""
+        request = task.request
+        if request.kind in self.kinds or not request.max_launches or now >= request.expires_at:
+            return False
+        return self._courtesy.is_due(request.kind, now)
 
     def _verdicts(self, places: list[list[Recorded]]) -> dict[str, str]:
         verdicts: dict[str, str] = {}
@@ -212,8 +289,11 @@ class Reconciler:
             names = who(known[job.task_id]) if job.task_id in known else {"task_id": job.task_id}
             log.info("job ended", job=name, why=job.reason, exit_code=job.exit_code, **names)
         unknown = {job.job_name for job in jobs if job.task_id not in known}
-        self._exited_since = {name: self._exited_since.get(name, now) for name in exited}
-        self._unknown_since = {name: self._unknown_since.get(name, now) for name in unknown}
+        # Never ahead of now, where a clock that was set back would leave them.
+        self._exited_since = {name: min(self._exited_since.get(name, now), now) for name in exited}
+        self._unknown_since = {
+            name: min(self._unknown_since.get(name, now), now) for name in unknown
+        }
 
     def _is_ours(self, job: Job) -> bool:
         return any(job.job_name == job_name(kind, job.task_id) for kind in self.kinds)
@@ -223,6 +303,27 @@ def debounce(took: float) -> float:
     """Seconds that a wake waits for more: as long as the last pass took, within bounds."""
     least, most = DEBOUNCE_SECONDS
     return min(max(took, least), most)
+
+
+def _stuck(actions: list[Action], done: list[Action], view: View) -> set[Place]:
+    """Merge requests and issues with a Job that was to be cancelled and may still run.
+
+    Nothing starts for them: one review runs at a time.
+    """
+    left = [action for action in actions if isinstance(action, CancelJob) and action not in done]
+    requests = (view.requests.get(action.task_id) for action in left)
+    return {(request.scope, request.ref) for request in requests if request is not None}
+
+
+def _place(start: StartJob) -> Place:
+    return start.task.request.scope, start.task.request.ref
+
+
+def _tell(repairs: Counter[str]) -> None:
+    for what, number in repairs.items():
+        metrics.count("swept", number, what=what)
+    if repairs:
+        log.info("repaired", **repairs)
 
 
 def _jittered(seconds: float) -> float:

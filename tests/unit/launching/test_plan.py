@@ -20,7 +20,6 @@ from libs.common.launching.plan import (
     StartJob,
     View,
     is_settling,
-    order,
     plan,
 )
 from libs.common.launching.protocol import Job
@@ -93,11 +92,6 @@ def test_task_that_holds_its_slot_already_is_started_without_a_free_one():
 def test_oldest_requests_start_first_and_only_as_many_as_slots():
     first, second, third = task(1, seq=4), task(2, seq=5), task(3, seq=6)
     assert plan(view(open=(third, first, second), slots=2)) == [start(first), start(second)]
-
-
-def test_order_is_by_sequence():
-    first, second = task(1, seq=4), task(2, seq=5)
-    assert order([second, first]) == [first, second]
 
 
 def test_task_on_hold_does_not_start_and_leaves_its_slot_to_the_next():
@@ -286,6 +280,33 @@ def test_slot_of_an_ended_task_without_job_is_freed():
 def test_job_without_any_request_is_cancelled_only_after_a_while(unknown_for, actions):
     since = {TASK.job_name: ago(unknown_for)}
     assert plan(view(open=(), jobs=(job(TASK),), unknown_since=since)) == actions
+
+
+def test_waiting_without_a_slot_does_not_keep_a_task_from_its_deadline():
+    late = task(expires_in=-1)
+    given = view(open=(late,), held=frozenset({"other"}))
+    assert plan(given) == [failed("timeout", "no result before the task's deadline", late)]
+
+
+def test_a_clock_that_was_set_back_keeps_nothing_waiting():
+    ahead = ago(-3600)
+    seen = Attempts(count=1, at=ahead, revision=3)
+    assert plan(view(attempts={TASK.job_name: seen})) == [start(seen=seen)]
+    end = EndedTask(request=TASK.request, ended_at=ahead)
+    assert plan(view(open=(), ended={TASK.task_id: end}, jobs=(job(TASK),))) == [cancel(job(TASK))]
+
+
+def test_a_clock_that_differs_by_seconds_is_borne():
+    seen = Attempts(count=1, at=ago(-5), revision=3)
+    assert plan(view(attempts={TASK.job_name: seen})) == []
+
+
+def test_a_clock_that_jumped_past_the_deadline_ends_the_task_in_words():
+    late = view(now=START + timedelta(days=1), jobs=(job(TASK),))
+    assert plan(late) == [
+        failed("timeout", "the Job was still running after the task's deadline"),
+        cancel(job(TASK)),
+    ]
 
 
 def test_slots_of_tasks_that_are_not_ours_are_left_alone():

@@ -348,6 +348,8 @@ async def test_progress_is_told_in_three_lines(world: World):
         world.clock.advance(60)
         await reconciler.full_pass()
     names = {"task_id": last.task_id, "project_id": 42, "iid": 7}
+    repairs = lines.pop()
+    assert (repairs["event"], repairs["overdue_task"]) == ("repaired", 1)
     assert [line["event"] for line in lines] == ["job started", "job ended", "task ended"]
     assert all(line.items() >= names.items() for line in lines)
     assert SECRET not in str(lines)

@@ -30,6 +30,8 @@ class Mortal:
 
     def _mortal(self, call: Callable[..., Any]) -> Callable[..., Any]:
         async def called(*args: Any, **given: Any) -> Any:
+            if self._life["left"] == 0:
+                raise Killed  # several writes may be on their way when it dies
             self._life["left"] -= 1
             if self._life["left"] == 0 and not self._after:
                 raise Killed
@@ -62,7 +64,7 @@ async def _eventful(world: World) -> None:
 async def _killed_at(write: int, *, after: bool) -> tuple[World, bool]:
     world = World(slots=2)
     await _eventful(world)
-    life = {"left": write}
+    life = {"left": write or -1}
     ports = {
         name: Mortal(getattr(world, name), life, after=after)
         for name in ("log", "locks", "dedup", "launcher")
