@@ -25,7 +25,7 @@ from libs.common.events.tasks import (
     TaskRequested,
     Usage,
 )
-from libs.common.jetstream.inspection import DeadLetter
+from libs.common.jetstream.letters import DeadLetter
 from libs.common.launching.launches import Attempts
 from services.ops.screen import asked, paint, printable, started, told, wanted
 from services.ops.screen import result as in_words

@@ -56,7 +56,7 @@ async def test_the_demo_is_there_and_takes_the_login_given_from_outside():
     finally:
         process.terminate()
         await process.wait()
-    assert shown["fields"]["summary"] == "Greet people by name"
+    assert shown["fields"]["summary"] == "Call the price with tax what it is"
     assert again["key"] == "DEMO-1"
 
 
@@ -71,7 +71,7 @@ async def test_data_center_is_an_option():
     finally:
         process.terminate()
         await process.wait()
-    assert shown["fields"]["description"].startswith("The greeting")
+    assert shown["fields"]["description"].startswith("New colleagues")
 
 
 async def test_control_creates_moves_comments_and_orders_faults():

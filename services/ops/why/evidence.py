@@ -14,7 +14,8 @@ from libs.common.events.envelope import Recorded
 from libs.common.events.facts import JiraReady, MrOpened, NoteCommand
 from libs.common.events.tasks import Refused, Result, TaskPublished, TaskRequested
 from libs.common.gitlab.models import MergeRequest
-from libs.common.jetstream.inspection import ConsumerState, DeadLetter
+from libs.common.jetstream.inspection import ConsumerState
+from libs.common.jetstream.letters import DeadLetter
 from libs.common.launching.launches import Attempts
 
 

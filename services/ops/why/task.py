@@ -13,7 +13,7 @@ from libs.common.events.tasks import (
     TaskPublished,
     TaskRequested,
 )
-from libs.common.jetstream.inspection import DeadLetter
+from libs.common.jetstream.letters import DeadLetter
 from libs.common.launching.launches import Attempts
 from services.ops.screen import REFUSALS
 from services.ops.why.answer import WAYS_OUT, Why

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from .state import Issue
 
 PROJECT = "DEMO"
-SUMMARY = "Greet people by name"
+SUMMARY = "Call the price with tax what it is"
 
 
 def create_demo(jira: SimulatedJira) -> Issue:
@@ -20,8 +20,8 @@ def create_demo(jira: SimulatedJira) -> Issue:
 
 def _markup() -> str:
     return (
-        "The greeting knows nobody's name.\n\n"
-        "* Add {{greeting.txt}} with one line: {{Hello, NAME!}}\n"
+        "New colleagues take {{with_tax}} for a flag.\n\n"
+        "* Rename {{with_tax}} to {{gross_price}}\n"
         "* Change nothing else"
     )
 
@@ -30,23 +30,22 @@ def _document() -> dict[str, Any]:
     def text(value: str, *marks: str) -> dict[str, Any]:
         return {"type": "text", "text": value, "marks": [{"type": mark} for mark in marks]}
 
-    def item(*nodes: dict[str, Any]) -> dict[str, Any]:
-        return {"type": "listItem", "content": [{"type": "paragraph", "content": list(nodes)}]}
+    def paragraph(*nodes: dict[str, Any]) -> dict[str, Any]:
+        return {"type": "paragraph", "content": list(nodes)}
 
+    def item(*nodes: dict[str, Any]) -> dict[str, Any]:
+        return {"type": "listItem", "content": [paragraph(*nodes)]}
+
+    old, new = text("with_tax", "code"), text("gross_price", "code")
     points = [
-        item(
-            text("Add "),
-            text("greeting.txt", "code"),
-            text(" with one line: "),
-            text("Hello, NAME!", "code"),
-        ),
+        item(text("Rename "), old, text(" to "), new),
         item(text("Change nothing else")),
     ]
     return {
         "type": "doc",
         "version": 1,
         "content": [
-            {"type": "paragraph", "content": [text("The greeting knows nobody's name.")]},
+            paragraph(text("New colleagues take "), old, text(" for a flag.")),
             {"type": "bulletList", "content": points},
         ],
     }
