@@ -75,7 +75,7 @@ def _reply(result: Recorded, request: TaskRequested, ports: Ports) -> Reply:
         case NothingToDo() as end:
             return replies.nothing_to_do(end, policy=ports.policy)
         case Refused() as end:
-            return replies.refused(end)
+            return replies.refused(end, request)
         case TaskFailed() as end:
             return replies.failed(end, request)
         case Superseded() as end:

@@ -104,6 +104,20 @@ _REFUSED: dict[RefusedCode, str] = {
         "an operator can raise the limit."
     ),
 }
+_REFUSED_ISSUE: dict[RefusedCode, str] = {
+    "protected": (
+        "The name of the new branch is covered by a protected branch of the project, and the agent "
+        "does not push there. A Maintainer can change the pattern; then move the issue back."
+    ),
+    "no_branch": (
+        "The target branch is not there, or all names for a new branch are taken. Somebody should "
+        "look at the branches of this issue, and an operator at JIRA_PROJECT_MAP."
+    ),
+    "budget": (
+        "That is more than the agent may do in so short a time. Please move the issue back later; "
+        "an operator can raise the limit."
+    ),
+}
 _FAILED: dict[FailureReason, str] = {
     "clone": "The repository could not be fetched from GitLab. This often passes by itself.",
     "auth": "The agent was not let in: an operator has to renew one of its tokens.",
@@ -167,11 +181,12 @@ def nothing_to_do(result: NothingToDo, *, policy: Policy) -> Reply:
     )
 
 
-def refused(result: Refused) -> Reply:
+def refused(result: Refused, request: TaskRequested) -> Reply:
+    words = _REFUSED | (_REFUSED_ISSUE if request.issue else {})
     role = f"the role {plain(result.needed)} or more" if result.needed else "a higher role"
     return Reply(
         outcome="refused",
-        text=_REFUSED[result.code].format(needed=role),
+        text=words[result.code].format(needed=role),
         why=result.code,
     )
 

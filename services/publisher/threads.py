@@ -60,9 +60,10 @@ async def say(
 
 
 async def settle(name: str, request: TaskRequested, ports: Ports) -> list[Write]:
-    """`name` on the note that asked, and none of our other emoji; an empty name adds none."""
+    """`name` on the note that asked, and none of our other emoji; an empty name ends the eyes."""
     asked = _asked_in(request)
     key = request.project_id, request.iid, asked.note_id
+    gone = {EYES, CHECK, CROSS} - {name} if name else {EYES}
     try:
         me = await ports.gitlab.current_user()
         ours = [award for award in await ports.gitlab.awards(*key) if award.user_id == me.id]
@@ -70,7 +71,7 @@ async def settle(name: str, request: TaskRequested, ports: Ports) -> list[Write]
         if there is None and name:
             there = await ports.gitlab.award(*key, name)
         for award in ours:
-            if award.name in {EYES, CHECK, CROSS} - {name}:
+            if award.name in gone:
                 await ports.gitlab.remove_award(*key, award.id)
     except NOT_TAKEN as error:
         missed("emoji", error, request)

@@ -140,7 +140,14 @@ def test_sr_24_golden_reply(name):
 def test_golden_refusal(code):
     end = Refused(task_id=TASK, head_sha=SHA, code=code, needed="Developer", detail="/srv/x")
 
-    assert "/srv" not in check_reply(f"refused_{code}", replies.refused(end))
+    assert "/srv" not in check_reply(f"refused_{code}", replies.refused(end, REQUEST))
+
+
+@pytest.mark.parametrize("code", ["protected", "no_branch", "budget"])
+def test_golden_refusal_of_an_issue(code):
+    end = Refused(task_id=TASK, head_sha=SHA, code=code)
+
+    check_reply(f"refused_issue_{code}", replies.refused(end, OF_ISSUE))
 
 
 @pytest.mark.parametrize("reason", get_args(FailureReason))

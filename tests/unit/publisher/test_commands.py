@@ -465,6 +465,18 @@ async def test_a_quiet_refusal_leaves_nothing(world):
     assert ("refused", ()) == (record.outcome, record.writes)
 
 
+async def test_a_quiet_refusal_takes_nothing_away_that_an_earlier_task_of_the_note_left(world):
+    first = from_note(world)
+    await through(world, first, proposed(first))
+    second = msgspec.structs.replace(first, task_id=f"{first.task_id}-p2")
+    quiet = Refused(task_id=second.task_id, head_sha=HEAD, code="moved", quiet=True)
+
+    await through(world, second, quiet)
+
+    assert ["white_check_mark"] == emoji(world, first)
+    assert 1 == len(replies(world, first))
+
+
 async def test_sr_10_nothing_is_said_of_an_internal_note_outside_its_thread(world):
     request = from_note(world)
     world.mr.discussions.clear()
