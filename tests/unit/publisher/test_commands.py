@@ -127,6 +127,42 @@ async def test_a_kill_before_or_after_any_effect_ends_in_one_commit_and_one_repl
             assert ["commit", "note", "emoji"] == [w.what for w in record.writes], where
 
 
+@pytest.mark.parametrize(
+    ("end", "mark"),
+    [
+        (Answered(task_id="", head_sha=HEAD, answer="So."), "white_check_mark"),
+        (NothingToDo(task_id="", head_sha=HEAD, summary="Done."), "white_check_mark"),
+        (Refused(task_id="", head_sha=HEAD, code="closed"), "x"),
+        (TaskFailed(task_id="", head_sha=HEAD, reason="model"), "x"),
+        (Superseded(task_id="", head_sha=HEAD, by="it is closed"), "x"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+async def test_a_kill_around_any_effect_of_any_other_end_leaves_one_reply(end, mark):
+    probe = World()
+    request = from_note(probe)
+    fuse = Fuse()
+    end = msgspec.structs.replace(end, task_id=request.task_id)
+    await probe.deliver(await probe.started(request))
+    await on_event(await probe.ended(end, request), ports=probe.ports(fuse))
+
+    assert {"reply", "award", "remove_award", "create"} <= set(fuse.names)
+    for kill_at in range(1, fuse.count + 1):
+        for when in ("before", "after"):
+            where = f"killed {when} effect {kill_at}: {fuse.names[kill_at - 1]}"
+            world = World()
+            request = from_note(world)
+            await world.deliver(await world.started(request))
+            result = await world.ended(end, request)
+            with pytest.raises(Killed):
+                await on_event(result, ports=world.ports(Fuse(kill_at=kill_at, when=when)))
+            await world.deliver(result)
+
+            assert 1 == len(replies(world, request)), where
+            assert [mark] == emoji(world, request), where
+            assert await world.published(request.task_id) is not None, where
+
+
 @pytest.mark.parametrize("lost", ["reply", "award", "remove_award"])
 async def test_a_write_whose_answer_is_lost_is_not_done_twice(world, lost):
     request = from_note(world)
