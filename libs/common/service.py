@@ -33,6 +33,7 @@ EXIT_LOST = 3
 DRAIN_SECONDS = 25.0
 GARBAGE_BETWEEN_PASSES = 10_000
 """Objects that may be made before the garbage collector looks at the young ones."""
+FINE = "ok"
 CHECK = "--check"
 """Argument of every service, for `gca doctor`: are the settings good?"""
 
@@ -41,11 +42,14 @@ CHECK = "--check"
 class Running:
     """What `wire` hands over: loops that end when `stopping` is set, and readiness checks.
 
-    A check returns None when all is well, else a sentence that says what is not.
+    A check returns None when all is well, else a sentence that says what is not. Those in
+    `details` are shown and never make the service unready: an operator has something to mend, and
+    the work goes on.
     """
 
     loops: list[Loop] = field(default_factory=list)
     checks: dict[str, Check] = field(default_factory=dict)
+    details: dict[str, Check] = field(default_factory=dict)
 
 
 @dataclass
@@ -120,7 +124,7 @@ async def _until_stopped(settings: _S, wire: Wire[_S], life: Life, health: Healt
 
 async def _live(settings: _S, wire: Wire[_S], life: Life, health: Health) -> None:
     async with wire(settings, life) as running:
-        health.checks = running.checks
+        health.checks, health.details = running.checks, running.details
         log.info("service up")
         _spare_the_collector()
         await _run_loops(running.loops, life)
@@ -161,6 +165,7 @@ class Health:
 
     def __init__(self) -> None:
         self.checks: dict[str, Check] | None = None
+        self.details: dict[str, Check] = {}
 
     @contextlib.asynccontextmanager
     async def serving(self, host: str, port: int) -> AsyncIterator[int]:
@@ -182,14 +187,19 @@ class Health:
     async def _readyz(self, _: web.Request) -> web.Response:
         if self.checks is None:
             return web.json_response({"status": "starting"}, status=503)
-        results = {name: await check() for name, check in self.checks.items()}
-        ready = all(problem is None for problem in results.values())
-        detail = {name: problem or "ok" for name, problem in results.items()}
-        body = {"status": "ready" if ready else "not ready", "checks": detail}
+        checks = await _said(self.checks)
+        ready = all(said == FINE for said in checks.values())
+        body = {"status": "ready" if ready else "not ready", "checks": checks}
+        body |= {"details": await _said(self.details)} if self.details else {}
         return web.json_response(body, status=200 if ready else 503)
 
     async def _metrics(self, _: web.Request) -> web.Response:
         return web.Response(body=metrics.exposition(), content_type="text/plain", charset="utf-8")
+
+
+async def _said(checks: dict[str, Check]) -> dict[str, str]:
+    # A copy: a loop may add its own while another answers.
+    return {name: await check() or FINE for name, check in list(checks.items())}
 
 
 async def listen(runner: web.AppRunner, host: str, port: int) -> int:

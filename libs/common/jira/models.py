@@ -29,7 +29,7 @@ class Issue(_Record, frozen=True, kw_only=True):
     """An issue as Jira reports it now; the search may lag behind.
 
     `key` is another than the one asked for when the issue has been moved to another project.
-    `description` is text, at most 64 Ki characters. `security_level` is the name of the level that
+    `description` is text, at most 64 Ki characters. `security_level` names the level that
     hides the issue from some people, empty for an open one (SR-10).
     """
 

@@ -16,6 +16,7 @@ from libs.common.jira.jql import ISSUE_KEY
 from libs.common.jira.models import Change, ChangeItem, Comment, Issue, Transition, User
 
 T = TypeVar("T")
+UNNAMED_LEVEL = "a level without a name"
 Json = dict[str, Any]
 
 
@@ -57,7 +58,7 @@ def issue(raw: Any, base_url: str) -> Issue:
         creator=user(fields.get("creator")),
         created=_moment(fields.get("created")),
         updated=_moment(fields.get("updated")),
-        security_level=_text(_object(fields.get("security")), "name"),
+        security_level=_security_level(fields.get("security")),
         web_url=f"{base_url.rstrip('/')}/browse/{key}",
     )
 
@@ -130,6 +131,11 @@ def user(raw: Any) -> User:
         display_name=_text(record, "displayName"),
         email=_text(record, "emailAddress"),
     )
+
+
+def _security_level(raw: Any) -> str:
+    """Its name; a level that Jira shows without one hides the issue all the same (SR-10)."""
+    return "" if raw is None else _text(_object(raw), "name") or UNNAMED_LEVEL
 
 
 def _object(raw: Any) -> Json:

@@ -6,9 +6,19 @@ import re
 
 from libs.common import metrics
 from libs.common.events.envelope import event_type
-from libs.common.events.tasks import Result, ReviewDone, TaskFailed, Usage
+from libs.common.events.tasks import (
+    Answered,
+    ChangesProposed,
+    NothingToDo,
+    Result,
+    ReviewDone,
+    TaskFailed,
+    Usage,
+)
 
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}")
+_SESSION = ReviewDone | ChangesProposed | Answered | NothingToDo
+"""Ends of a session that came to its end, with what it cost."""
 _STAGES = {"clone": "clone_duration", "start": "session_start_duration"}
 
 
@@ -17,13 +27,13 @@ def count_end(kind: str, result: Result) -> None:
     outcome = event_type(result).split(".")[2]
     reason = result.reason if isinstance(result, TaskFailed) else ""
     metrics.count("tasks_ended", kind=kind, outcome=outcome, reason=reason)
-    if isinstance(result, ReviewDone | TaskFailed):
+    if isinstance(result, _SESSION | TaskFailed):
         for stage, seconds in result.stages.items():
             if stage in _STAGES:
                 metrics.observe(_STAGES[stage], max(seconds, 0.0), kind=kind)
             elif stage == "session":
                 metrics.observe("session_duration", max(seconds, 0.0), kind=kind, outcome=outcome)
-    if isinstance(result, ReviewDone):
+    if isinstance(result, _SESSION):
         _count_usage(result.usage)
 
 

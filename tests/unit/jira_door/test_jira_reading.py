@@ -64,6 +64,22 @@ def test_sr_10_a_comment_for_some_people_is_marked(raw, restricted):
 
 
 @pytest.mark.parametrize(
+    ("raw", "restricted"),
+    [
+        (None, False),
+        ({"id": "10", "name": "Staff only"}, True),
+        ({"id": "10"}, True),
+        ({"id": "10", "name": ""}, True),
+        ({}, True),
+        ("10", True),
+    ],
+)
+def test_sr_10_a_security_level_hides_an_issue_also_without_a_name(raw, restricted):
+    found = reading.issue({"key": "PROJ-1", "fields": {"security": raw}}, "https://jira.test")
+    assert bool(found.security_level) is restricted
+
+
+@pytest.mark.parametrize(
     ("raw", "identity"),
     [
         ({"accountId": "712020:x", "name": "n"}, "712020:x"),

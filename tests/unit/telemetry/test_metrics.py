@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from libs.common import metrics
-from libs.common.events.tasks import ReviewDone, Superseded, TaskFailed, Usage
+from libs.common.events.tasks import (
+    Answered,
+    ChangesProposed,
+    NothingToDo,
+    ReviewDone,
+    Superseded,
+    TaskFailed,
+    Usage,
+)
 from libs.common.launching.ended import count_end
 from libs.common.metrics import METRICS
 
@@ -99,6 +108,25 @@ def test_an_end_is_counted_with_its_stages_and_what_it_cost(counted):
     assert 1.5 == counted("gca_clone_duration_seconds_sum", kind="review")
     assert 0.5 == counted("gca_session_start_duration_seconds_sum", kind="review")
     session = {"kind": "review", "outcome": "review_done"}
+    assert 30 == counted("gca_session_duration_seconds_sum", **session)
+    assert 10 == counted("gca_session_tokens_total", model="m-1", type="input")
+    assert 0.25 == counted("gca_session_cost_total", model="m-1")
+
+
+@pytest.mark.parametrize(
+    ("kind", "outcome", "result"),
+    [
+        ("coding", "changes_proposed", partial(ChangesProposed, subject="", summary="", files=())),
+        ("coding", "nothing_to_do", partial(NothingToDo, summary="done")),
+        ("ask", "answered", partial(Answered, answer="Yes.")),
+    ],
+)
+def test_coding_and_asking_count_what_they_cost_too(counted, kind, outcome, result):
+    usage = Usage(model="m-1", input_tokens=10, cost=0.25)
+    stages = {"clone": 1.5, "session": 30.0}
+    count_end(kind, result(task_id="t", head_sha="a", usage=usage, stages=stages))
+    assert 1.5 == counted("gca_clone_duration_seconds_sum", kind=kind)
+    session = {"kind": kind, "outcome": outcome}
     assert 30 == counted("gca_session_duration_seconds_sum", **session)
     assert 10 == counted("gca_session_tokens_total", model="m-1", type="input")
     assert 0.25 == counted("gca_session_cost_total", model="m-1")
