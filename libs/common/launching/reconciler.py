@@ -24,6 +24,7 @@ from libs.common.events.envelope import Recorded
 from libs.common.events.log import EventLog
 from libs.common.events.tasks import TaskRequested
 from libs.common.launching.effects import DoorAddress, Effects, Ports, who
+from libs.common.launching.endings import Endings
 from libs.common.launching.fairness import Courtesy
 from libs.common.launching.histories import Histories, Place, ended_tasks, open_tasks
 from libs.common.launching.launches import Launches
@@ -99,6 +100,7 @@ class Reconciler:
             clock=self.clock,
         )
         self._effects = Effects(ports, self.door, self.source)
+        self._endings = Endings(self._event.set)
 
     def wake(self, subject: str) -> None:
         """Something was appended to `subject`: look at what it belongs to soon."""
@@ -113,6 +115,7 @@ class Reconciler:
         try:
             await self._passes(stopping)
         finally:
+            await self._endings.close()
             if sweeping is not None:
                 sweeping.cancel()
                 await asyncio.gather(sweeping, return_exceptions=True)
@@ -215,6 +218,8 @@ class Reconciler:
 
     async def _did(self, action: Action) -> bool:
         try:
+            if isinstance(action, CancelJob):
+                return await self._endings.end(action.job_name, lambda: self._effects.do(action))
             await self._effects.do(action)
         except AgentError as error:
             log.warning(
