@@ -13,9 +13,19 @@ def calls(port: type) -> set[str]:
     return {name for name, _ in inspect.getmembers(port, inspect.isfunction) if name[0] != "_"}
 
 
-def test_sr_30_the_publisher_can_write_notes_and_nothing_else():
+def test_sr_30_the_publisher_can_write_notes_and_open_merge_requests_and_nothing_else():
     """No approval, merge, label, assignee or target: there is no call for it."""
-    reads = {"current_user", "merge_request", "discussions", "draft_notes"}
+    reads = {
+        "current_user",
+        "merge_request",
+        "merge_requests_from",
+        "discussions",
+        "discussion",
+        "draft_notes",
+        "awards",
+        "project",
+        "file",
+    }
     notes = {
         "create_note",
         "update_note",
@@ -23,6 +33,10 @@ def test_sr_30_the_publisher_can_write_notes_and_nothing_else():
         "create_draft_note",
         "delete_draft_note",
         "publish_drafts",
+        "reply",
+        "award",
+        "remove_award",
+        "create_merge_request",
     }
 
     assert reads | notes == calls(publisher.GitLab)

@@ -51,15 +51,12 @@ ITEMS = (
 REQUIREMENTS = tuple(
     f"SR-{number:02}"
     for number in (
-        *range(1, 5),
-        *range(6, 10),
-        *range(12, 16),
+        *range(1, 16),
         18,
         20,
-        *range(22, 32),
-        35,
-        *range(37, 40),
+        *range(22, 40),
         43,
+        44,
     )
 )
 _NAME = re.compile(r"`([\w./]+\.py)::(\w+)`")
