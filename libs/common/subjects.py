@@ -74,3 +74,27 @@ def scope_and_ref(subject: str) -> tuple[str, str]:
 
 def last_token(subject: str) -> str:
     return subject.rsplit(".", 1)[-1]
+
+
+def retry(durable: str, subject: str) -> str:
+    """Where an event is put back for one consumer; what was put back before is not nested."""
+    return f"retry.{durable}.{original(subject)}"
+
+
+def original(subject: str) -> str:
+    """The subject without the prefix of a retry."""
+    tokens = subject.split(".")
+    return ".".join(tokens[2:]) if tokens[0] == "retry" else subject
+
+
+def covers(pattern: str, subject: str) -> bool:
+    """Whether a NATS filter covers a subject: `*` is one token, a final `>` one or more."""
+    wanted, tokens = pattern.split("."), subject.split(".")
+    if wanted[-1] == ">":
+        wanted = wanted[:-1]
+        if len(tokens) <= len(wanted):
+            return False
+        tokens = tokens[: len(wanted)]
+    return len(wanted) == len(tokens) and all(
+        want in ("*", token) for want, token in zip(wanted, tokens, strict=True)
+    )

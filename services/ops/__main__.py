@@ -12,7 +12,7 @@ from typing import Any
 
 from libs.common import telemetry
 from libs.common.errors import AgentError
-from services.ops import events, stats, topology, webhook
+from services.ops import dead_letters, events, stats, topology, webhook
 from services.ops.doctor import echo
 from services.ops.doctor import run as doctor
 from services.ops.doctor.situation import MAINTAINER_TOKEN, Situation
@@ -38,6 +38,9 @@ def parser() -> argparse.ArgumentParser:
     counts = commands.add_parser("stats", help="reviews, failures, tokens, cost, seconds")
     counts.add_argument("--since", default="7d", help="how far back, such as 12h or 7d")
     counts.add_argument("--json", action="store_true", help="one JSON object")
+    dead_letters.add_arguments(
+        commands.add_parser("dead-letters", help="what nobody could handle: look, retry, drop")
+    )
     look = commands.add_parser(
         "doctor",
         help="look at everything that is needed",
@@ -72,6 +75,8 @@ async def run(arguments: argparse.Namespace) -> int:
             )
         case "stats":
             return await stats.run(arguments.since, situation(), terminal(), as_json=arguments.json)
+        case "dead-letters":
+            return await dead_letters.run(arguments, situation(), terminal())
         case "doctor":
             return await examine(arguments)
         case _:

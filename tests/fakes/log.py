@@ -8,22 +8,10 @@ from libs.common.clock import Clock
 from libs.common.errors import AgentError, Permanent
 from libs.common.events.envelope import NewEvent, Recorded, encode, headers, recorded
 from libs.common.events.log import Appended, Created
+from libs.common.subjects import covers
 from tests.fakes.clock import FakeClock
 
 DUPLICATE_WINDOW = timedelta(hours=24)
-
-
-def matches(pattern: str, subject: str) -> bool:
-    """Whether a NATS filter covers a subject: `*` is one token, a final `>` one or more."""
-    wanted, tokens = pattern.split("."), subject.split(".")
-    if wanted[-1] == ">":
-        wanted = wanted[:-1]
-        if len(tokens) <= len(wanted):
-            return False
-        tokens = tokens[: len(wanted)]
-    return len(wanted) == len(tokens) and all(
-        want in ("*", token) for want, token in zip(wanted, tokens, strict=True)
-    )
 
 
 class MemoryLog:
@@ -93,4 +81,4 @@ class MemoryLog:
 
 
 def _any(filters: tuple[str, ...], subject: str) -> bool:
-    return any(matches(pattern, subject) for pattern in filters)
+    return any(covers(pattern, subject) for pattern in filters)

@@ -17,10 +17,11 @@ import structlog
 
 from libs.common.errors import Permanent, cut
 from libs.common.events.envelope import Recorded
-from libs.common.jetstream import dead_letters, reading
+from libs.common.jetstream import letters, reading
 from libs.common.jetstream.answers import NO_CONSUMER, NO_STREAM, Refused, away
 from libs.common.jetstream.artifacts import Artifacts
 from libs.common.jetstream.connection import Connection, without_login
+from libs.common.jetstream.letters import DeadLetter
 from libs.common.jetstream.packing import unpack
 from libs.common.jetstream.topology import DEAD_LETTERS, EVENTS
 
@@ -47,18 +48,6 @@ class ConsumerState(msgspec.Struct, frozen=True, kw_only=True):
     """Events delivered and not done: in hand, or waiting for another try."""
     waiting: int
     """Fetches that stand open; 0 when nobody listens, or all hands are full."""
-
-
-class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """A message nobody could handle: what it was, who gave up, why."""
-
-    subject: str
-    service: str
-    reason: str
-    attempts: int
-    seq: int
-    """Of the original event."""
-    time: datetime
 
 
 async def greet(url: str, patience: float) -> Greeting:
@@ -120,7 +109,7 @@ async def dead_letters_of(connection: Connection, scope: str, ref: str) -> list[
     tail = f"*.*.{scope}.{ref}.>"
     filters = [f"dead.*.{tail}", f"dead.*.retry.*.{tail}"]
     found = await reading.last_per_subject(connection, DEAD_LETTERS, filters)
-    return [_dead_letter(stored) for stored in found]
+    return [letters.read(stored) for stored in found]
 
 
 async def scan(connection: Connection, subject: str, since: datetime) -> AsyncIterator[Recorded]:
@@ -138,20 +127,3 @@ async def scan(connection: Connection, subject: str, since: datetime) -> AsyncIt
         if not some:
             return
         asked = {"seq": some[-1].seq + 1}
-
-
-def _dead_letter(stored: reading.Stored) -> DeadLetter:
-    headers = stored.headers
-    service = stored.subject.split(".")[1]
-    return DeadLetter(
-        subject=stored.subject.removeprefix(f"dead.{service}."),
-        service=service,
-        reason=headers.get(dead_letters.REASON, "no reason was kept"),
-        attempts=_number(headers.get(dead_letters.ATTEMPTS, "")),
-        seq=_number(headers.get(dead_letters.SEQ, "")),
-        time=stored.time,
-    )
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isdecimal() else 0

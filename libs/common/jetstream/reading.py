@@ -43,8 +43,17 @@ class TooMany(Exception):
 
 async def last(connection: Connection, stream: str, subject: str) -> Stored | None:
     """The newest message of one subject, from the stream's leader, so never a stale one."""
+    return await _one(connection, stream, {"last_by_subj": subject})
+
+
+async def at(connection: Connection, stream: str, seq: int) -> Stored | None:
+    """The message at this place, from the stream's leader; None when it is gone."""
+    return await _one(connection, stream, {"seq": seq})
+
+
+async def _one(connection: Connection, stream: str, asked: Mapping[str, Any]) -> Stored | None:
     try:
-        answer = await connection.read(f"STREAM.MSG.GET.{stream}", {"last_by_subj": subject})
+        answer = await connection.read(f"STREAM.MSG.GET.{stream}", asked)
     except Refused as error:
         if error.number == NO_MESSAGE:
             return None

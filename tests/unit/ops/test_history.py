@@ -16,7 +16,7 @@ from libs.common.events.tasks import (
     TaskFailed,
     Write,
 )
-from libs.common.jetstream.inspection import DeadLetter
+from libs.common.jetstream.letters import DeadLetter
 from libs.common.launching.launches import Attempts
 from services.ops.history import closing, json_closing, json_row, rows, table
 from services.ops.why.answer import Why

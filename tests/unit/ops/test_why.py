@@ -17,7 +17,8 @@ from libs.common.events.tasks import (
     Superseded,
     TaskFailed,
 )
-from libs.common.jetstream.inspection import ConsumerState, DeadLetter
+from libs.common.jetstream.inspection import ConsumerState
+from libs.common.jetstream.letters import DeadLetter
 from libs.common.launching.launches import Attempts
 from libs.common.reviewing import Nothing, Review, Wait
 from services.ops.why.answer import Code
