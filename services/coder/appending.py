@@ -75,7 +75,7 @@ async def refuse(
 ) -> None:
     """A request that never starts, and its end: both are in the history, and people are told."""
     appended = await request(wanted, cause, ports)
-    if appended.instruction:
+    if appended.max_launches:
         return  # somebody else decided otherwise, and it began
     await end(appended, refused(appended, refusal, quiet=quiet), cause, ports)
 
@@ -85,6 +85,6 @@ async def is_settled(scope: int | str, ref: int | str, task_id: str, ports: Port
     asked = await ports.log.last(subjects.task_requested(scope, ref, task_id))
     if asked is None or not isinstance(asked.event, TaskRequested):
         return False
-    if asked.event.instruction:
+    if asked.event.max_launches:
         return True
     return await ports.log.last(subjects.task_result(scope, ref, task_id)) is not None

@@ -93,7 +93,7 @@ async def _serve(
 async def begin(wanted: TaskRequested, cause: Recorded, ports: Ports) -> None:
     """Append the request that a Job is for."""
     appended = await appending.request(wanted, cause, ports)
-    if not appended.instruction:
+    if not appended.max_launches:
         # It was to be refused when a process died; why is not known any more.
         await appending.end(appended, appending.refused(appended, ASK_AGAIN), cause, ports)
     ports.wake(subjects.task_requested(wanted.scope, wanted.ref, wanted.task_id))
@@ -120,7 +120,7 @@ async def _help(hollow: TaskRequested, cause: Recorded, ports: Ports) -> None:
         log.info("command ignored", task_id=hollow.task_id, why="help was given often enough")
         return
     wanted = await appending.request(hollow, cause, ports)
-    if wanted.instruction:
+    if wanted.max_launches:
         return
     answer = Answered(task_id=wanted.task_id, head_sha=wanted.head_sha, answer="", help=True)
     await appending.end(wanted, answer, cause, ports)
@@ -171,7 +171,7 @@ def never_to(project: Project, patterns: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _hollow(kind: TaskKind, asked: Asked | Denied, project: Project, ports: Ports) -> TaskRequested:
-    """The request without an instruction, as refusals and help have it."""
+    """The request without instruction and launches, as refusals and help have it."""
     terms = spec.Terms(limits=ports.policy.limits, now=ports.clock.now())
     refs = pinning.refs_now(asked.mr) or pinning.alone(asked.mr.sha)
     return spec.of_note(kind, asked, project, refs, terms)

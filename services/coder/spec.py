@@ -1,7 +1,7 @@
 """The requests that the coder makes: pure, from what the API said. Called by its handlers.
 
-A request without an instruction is never started: its end follows at once, and the words of a
-person who may not ask stay out of it.
+A request without launches is never started: its end follows at once, and the words of a person who
+may not ask stay out of it.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from libs.common.events.tasks import (
 from libs.common.gitlab.models import Project
 from services.coder.pinning import alone
 
+LAUNCHES = 3
 MOST_BRANCHES = 20
 """Names that are tried for an issue's branch."""
 
@@ -43,7 +44,7 @@ def task_id(kind: TaskKind, project_id: int, iid: int, note_id: int) -> str:
 def of_note(
     kind: TaskKind, asked: Asked | Denied, project: Project, refs: DiffRefs, terms: Terms
 ) -> TaskRequested:
-    """What a command of a merge request asks for, without an instruction and a branch to push."""
+    """What a command of a merge request asks for, without an instruction, launches and a branch."""
     mr = asked.mr
     return TaskRequested(
         task_id=task_id(kind, mr.project_id, mr.iid, asked.note.id),
@@ -62,6 +63,7 @@ def of_note(
         author=mr.author_username,
         limits=terms.limits,
         expires_at=requesting.expires_at(terms.limits, terms.now),
+        max_launches=0,
         requester=asked.requester,
         asked_in=asked.asked_in,
     )
@@ -90,6 +92,7 @@ def of_issue(ready: JiraReady, place: tuple[str, str], terms: Terms) -> TaskRequ
         title=title,
         limits=terms.limits,
         expires_at=requesting.expires_at(terms.limits, terms.now),
+        max_launches=0,
         requester=Requester(
             name=ready.account_name or ready.account_id,
             account_id=ready.account_id,
@@ -100,8 +103,9 @@ def of_issue(ready: JiraReady, place: tuple[str, str], terms: Terms) -> TaskRequ
 
 
 def with_instruction(request: TaskRequested, text: str) -> TaskRequested:
+    """The request that a Job may be started for."""
     cut = requesting.shortened(text.strip(), requesting.LONGEST_INSTRUCTION)
-    return msgspec.structs.replace(request, instruction=cut)
+    return msgspec.structs.replace(request, instruction=cut, max_launches=LAUNCHES)
 
 
 def issue_instruction(ready: JiraReady) -> str:

@@ -177,13 +177,10 @@ def next_turn(line: Sequence[Turn]) -> Turn | None:
 
 
 def on_hold(
-    tasks: Iterable[OpenTask], records: Iterable[Recorded], started: Collection[str]
+    _: Iterable[OpenTask], records: Iterable[Recorded], started: Collection[str]
 ) -> set[str]:
-    """Ids of open tasks that must not start: the reconciler's `Hold`.
-
-    A request without an instruction has its end right behind it: help, or a refusal.
-    """
-    held = {task.task_id for task in tasks if not task.request.instruction.strip()}
+    """Ids of open tasks that must not start: the reconciler's `Hold`."""
+    held: set[str] = set()
     for line in lines(records).values():
         held |= {
             turn.request.task_id

@@ -19,7 +19,7 @@ log = structlog.get_logger()
 
 async def show_start(request: TaskRequested, *, ports: Ports) -> None:
     """Nothing for tasks nobody asked for, refused ones, and those that are done with."""
-    if request.asked_in is None and request.issue is None:
+    if request.max_launches == 0 or (request.asked_in is None and request.issue is None):
         return
     if await _is_over(request, ports):
         return

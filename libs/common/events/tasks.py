@@ -115,6 +115,7 @@ class TaskRequested(Event, frozen=True, kw_only=True, tag="task.requested.v1"):
     expires_at: datetime
     """Past this no launch is tried any more; the task ends as failed."""
     max_launches: int = 3
+    """0: the end was decided with the request (refused, help), no Job ever runs."""
     instruction: str = ""
     """What a person asks for, of kinds `ask` and `coding`; untrusted, and cut to length."""
     requester: Requester | None = None

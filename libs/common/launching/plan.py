@@ -156,13 +156,19 @@ def plan(view: View) -> list[Action]:
             ending += [EndTask(task=task, result=result), *_clear(task.task_id, view)]
         elif _has_job(task, view):
             ending.append(RenewSlot(task_id=task.task_id))
-        elif not view.just_tried(task) and task.task_id not in view.on_hold:
+        elif _may_start(task, view):
             waiting.append(task)
     for task_id, ended in view.ended.items():
         if not _may_finish(task_id, ended, view):
             ending += _clear(task_id, view)
     ending += _unknown(view)
     return [*ending, *_starts(waiting, ending, view)]
+
+
+def _may_start(task: OpenTask, view: View) -> bool:
+    """Not while it is held or just tried; never when its end is already decided (no launches)."""
+    held = task.task_id in view.on_hold or task.request.max_launches == 0
+    return not held and not view.just_tried(task)
 
 
 def is_settling(view: View) -> bool:
@@ -216,6 +222,8 @@ def _failure(task: OpenTask, job: Job | None, view: View) -> tuple[FailureReason
     if view.now >= task.request.expires_at:
         return "timeout", f"no result before the task's deadline{last}"
     attempts = view.attempts.get(task.job_name, Attempts())
+    if task.request.max_launches == 0:
+        return None  # whoever asked is about to append its end
     if attempts.count >= task.request.max_launches and not view.just_tried(task):
         reason: FailureReason = exits.failure_reason(job) if job else "launch"
         return reason, f"no result after {attempts.count} launches{last}"

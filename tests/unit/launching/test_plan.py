@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+import msgspec
 import pytest
 
 from libs.common.events.tasks import FailureReason, Superseded, TaskFailed
@@ -38,6 +39,11 @@ def ago(seconds: float) -> datetime:
 
 def view(**given) -> View:
     return View(**({"now": START, "open": (TASK,)} | given))
+
+
+def without_launches(of: OpenTask) -> OpenTask:
+    request = msgspec.structs.replace(of.request, max_launches=0)
+    return msgspec.structs.replace(of, request=request)
 
 
 def exited(of: OpenTask = TASK, code: int | None = 70, reason: str = "run crashed") -> Job:
@@ -106,6 +112,14 @@ def test_task_on_hold_ends_at_its_deadline_and_by_a_verdict_like_any_other():
     actions = plan(view(open=(late, closed), on_hold=held, verdicts={closed.task_id: "closed"}))
     assert [late.task_id, closed.task_id] == [action.task_id for action in actions]
     assert all(isinstance(action, EndTask) for action in actions)
+
+
+def test_task_without_launches_is_left_alone_until_its_deadline():
+    """Whoever asked for it appends its end; a pass in between must not say that it failed."""
+    refused, late = without_launches(task(1)), without_launches(task(2, expires_in=-1))
+    [action] = plan(view(open=(refused, late)))
+    assert late.task_id == action.task_id
+    assert isinstance(action, EndTask)
 
 
 def test_running_job_keeps_its_slot():
