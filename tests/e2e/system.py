@@ -139,9 +139,14 @@ class System:
 
         return await self._publication(mr, belongs, f"the answer to note {note.id}", seconds)
 
-    async def answer_to_issue(self, issue: Issue, *, seconds: float = 60) -> TaskPublished:
-        """Wait for what was published for the issue's newest task."""
-        return await self._publication(issue, lambda _: True, f"the end of {issue.key}", seconds)
+    async def answer_to_issue(
+        self, issue: Issue, *, after: TaskPublished | None = None, seconds: float = 60
+    ) -> TaskPublished:
+        """Wait for what was published for the issue: its first task, or the one after."""
+        seen = "" if after is None else after.task_id
+        return await self._publication(
+            issue, lambda task_id: task_id != seen, f"the end of {issue.key}", seconds
+        )
 
     async def _publication(
         self,
@@ -312,6 +317,22 @@ async def _stop(task: asyncio.Task[None], system: System) -> None:
 async def _end_jobs(launcher: LocalLauncher) -> None:
     for job in await launcher.jobs():
         await launcher.cancel(job.job_name)
+
+
+async def delivered_again(system: System) -> None:
+    """Each service gets every event of the log once more; comes back when all are settled."""
+    for durable in _impatient():
+        await system.connection.api(f"CONSUMER.DELETE.{durable.stream}.{durable.name}")
+    await apply(system.connection, topology(durables=_impatient()), replicas=1)
+
+    async def settled() -> bool:
+        states = [
+            await system.connection.api(f"CONSUMER.INFO.{durable.stream}.{durable.name}")
+            for durable in _impatient()
+        ]
+        return not any(state["num_pending"] or state["num_ack_pending"] for state in states)
+
+    await system.until(settled, "every event to be settled again", seconds=90)
 
 
 def _impatient() -> tuple[Durable, ...]:
