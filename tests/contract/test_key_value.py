@@ -51,3 +51,14 @@ class TestJetStreamKeyValue(KeyValueContract):
     async def test_a_ttl_under_a_second_is_refused(self, keys: KeyValue) -> None:
         with pytest.raises(Permanent, match="too short"):
             await keys.create("k", b"", ttl=0)
+
+
+@pytest.mark.real
+class TestKeyValueOnThreeServers(KeyValueContract):
+    @pytest.fixture
+    def keys(self, cluster_bucket: JetStreamKeyValue) -> KeyValue:
+        return cluster_bucket
+
+    @pytest.fixture
+    def time_passes(self) -> Pass:
+        return asyncio.sleep

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -100,6 +101,70 @@ class LeasesContract:
                 raise ZeroDivisionError
         assert await leases.acquire("k", "other") is not None
 
+    async def test_holders_whose_clocks_differ_by_hours_exclude_each_other(
+        self, keys: KeyValue, clock: Clock, time_passes: Pass
+    ) -> None:
+        ahead = Leases(keys, Skewed(clock, hours=+3))
+        behind = Leases(keys, Skewed(clock, hours=-3))
+        first = await ahead.acquire("k", "ahead", ttl=2)
+        assert first is not None
+        assert await behind.acquire("k", "behind", ttl=2) is None
+        await time_passes(1)
+        assert first.valid()
+        assert await first.renew()
+        await time_passes(2.6)
+        assert not first.valid()
+        second = await behind.acquire("k", "behind", ttl=30)
+        assert second is not None
+        assert second.valid()
+        assert not await first.renew()
+
+    async def test_a_clock_set_ahead_ends_a_lease_early_and_a_renewal_brings_it_back(
+        self, keys: KeyValue, clock: Clock
+    ) -> None:
+        skewed = Skewed(clock)
+        lease = await Leases(keys, skewed).acquire("k", "a", ttl=30)
+        assert lease is not None
+        skewed.hours = 1
+        with pytest.raises(Temporary, match="the lease k was lost"):
+            lease.check()
+        assert await lease.renew()
+        lease.check()
+
+    async def test_a_clock_set_back_makes_no_lease_longer(
+        self, keys: KeyValue, clock: Clock, time_passes: Pass
+    ) -> None:
+        skewed, counter = Skewed(clock), Counter()
+        leases = Leases(keys, skewed, counter.read)
+        lease = await leases.acquire("k", "a", ttl=1)
+        assert lease is not None
+        skewed.hours = -1
+        counter.seconds += 1.6
+        await time_passes(1.6)
+        assert not lease.valid()
+        assert await leases.acquire("k", "b") is not None
+
+
+class Skewed:
+    """A holder's own clock, wrong by some hours."""
+
+    def __init__(self, clock: Clock, hours: float = 0) -> None:
+        self.hours = hours
+        self._clock = clock
+
+    def now(self) -> datetime:
+        return self._clock.now() + timedelta(hours=self.hours)
+
+
+class Counter:
+    """Seconds that nobody sets."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def read(self) -> float:
+        return self.seconds
+
 
 class TestLeasesInMemory(LeasesContract):
     @pytest.fixture
@@ -130,6 +195,18 @@ class TestLeasesInMemory(LeasesContract):
         keys.fail_next = [Temporary("no answer", peer="nats")]
         with pytest.raises(Temporary):
             await leases.acquire("k", "a")
+
+    async def test_a_clock_that_runs_slow_by_a_tenth_stops_before_the_server_frees(
+        self, keys: MemoryKeyValue, clock: FakeClock
+    ) -> None:
+        slow, counter = FakeClock(), Counter()
+        lease = await Leases(keys, slow, counter.read).acquire("k", "a", ttl=30)
+        assert lease is not None
+        clock.advance(29)
+        slow.advance(29 * 0.9)
+        counter.seconds = 29 * 0.9
+        assert not lease.valid()
+        assert await Leases(keys, clock).acquire("k", "b") is None
 
     async def test_one_failed_renewal_is_no_loss_until_the_deadline(
         self, leases: Leases, keys: MemoryKeyValue, clock: FakeClock
@@ -167,6 +244,27 @@ class TestLeasesOnJetStream(LeasesContract):
             assert await leases.acquire("k", "b") is None
         assert await leases.acquire("k", "b") is not None
 
+    async def test_a_block_whose_lease_is_lost_is_cancelled(
+        self, leases: Leases, keys: KeyValue
+    ) -> None:
+        async def lose_it() -> None:
+            async with leases.held("k", ttl=1):
+                await keys.delete("k")
+                assert await keys.create("k", b"somebody else", ttl=30)
+                await asyncio.Event().wait()
+
+        async with asyncio.timeout(10):
+            with pytest.raises(Temporary, match="the lease k was lost"):
+                await lose_it()
+        found = await keys.get("k")
+        assert found is not None
+        assert found.value == b"somebody else"
+
+    async def test_a_timeout_of_the_block_is_its_own(self, leases: Leases) -> None:
+        with pytest.raises(TimeoutError):
+            async with leases.held("k"), asyncio.timeout(0.01):
+                await asyncio.Event().wait()
+
     async def test_held_waits_for_its_turn(self, leases: Leases) -> None:
         order: list[str] = []
 
@@ -180,3 +278,10 @@ class TestLeasesOnJetStream(LeasesContract):
         ins = [entry.split()[0] for entry in order[::2]]
         assert order == [line for name in ins for line in (f"{name} in", f"{name} out")]
         assert sorted(ins) == ["a", "b", "c"]
+
+
+@pytest.mark.real
+class TestLeasesOnThreeServers(TestLeasesOnJetStream):
+    @pytest.fixture
+    def keys(self, cluster_bucket: JetStreamKeyValue) -> KeyValue:
+        return cluster_bucket
