@@ -26,7 +26,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from libs.common.allowed import Allowed, allowed, is_project
+from libs.common.allowed import Allowed, allowed, is_group, is_project
 from libs.common.errors import SettingsError
 
 _USERNAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}")
@@ -170,7 +170,13 @@ class ProjectSettings(GitLabSettings):
     """What services read that decide whether a project is served."""
 
     gitlab_projects: CommaList = Field(
-        default=(), description="Projects served, ids or paths by comma; empty: all that reach us."
+        default=(),
+        description="Projects served, ids or paths by comma; with no GITLAB_GROUPS and empty: all "
+        "that reach us.",
+    )
+    gitlab_groups: CommaList = Field(
+        default=(),
+        description="Groups served with all their subgroups and projects, full paths by comma.",
     )
     agent_gitlab_username: str = Field(
         default="",
@@ -187,6 +193,16 @@ class ProjectSettings(GitLabSettings):
                 )
         return value
 
+    @field_validator("gitlab_groups")
+    @classmethod
+    def _are_groups(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for group in value:
+            if not is_group(group):
+                raise PydanticCustomError(
+                    "group", "{name} is not the full path of a group", {"name": repr(group)}
+                )
+        return value
+
     @field_validator("agent_gitlab_username")
     @classmethod
     def _is_username(cls, value: str) -> str:
@@ -196,7 +212,7 @@ class ProjectSettings(GitLabSettings):
         return name
 
     def allowed_projects(self) -> Allowed:
-        return allowed(self.gitlab_projects)
+        return allowed(self.gitlab_projects, self.gitlab_groups)
 
 
 def load(settings: type[_Settings], environ: MutableMapping[str, str] | None = None) -> _Settings:

@@ -7,19 +7,17 @@ all the same: then only `/copilot` counts, or the name in AGENT_GITLAB_USERNAME.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import random
 from typing import Protocol
 
 import structlog
 
 from libs.common.errors import AgentError, Permanent, Temporary
 from libs.common.gitlab.models import User
+from services.ingest.leased_polling import LONGEST_PAUSE, rest
 from services.ingest.notes import Agent
 
 log = structlog.get_logger()
 FIRST_PAUSE = 2.0
-LONGEST_PAUSE = 300.0
 
 
 class Users(Protocol):
@@ -47,7 +45,7 @@ class AgentLookup:
                 log.warning("the agent's account in GitLab is not known yet", reason=str(error))
                 delay = error.delay if isinstance(error, Temporary) else LONGEST_PAUSE
                 wait = min(max(pause, delay), LONGEST_PAUSE)
-                await _rest(stopping, wait * random.uniform(0.8, 1.0))  # noqa: S311  # jitter
+                await rest(wait, stopping)
                 pause = min(pause * 2, LONGEST_PAUSE)
             else:
                 break
@@ -71,9 +69,3 @@ def say_what_counts(username: str) -> None:
         "mentions too",
         username=username,
     )
-
-
-async def _rest(stopping: asyncio.Event, seconds: float) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await stopping.wait()

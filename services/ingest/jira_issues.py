@@ -38,8 +38,6 @@ LONGEST_KEY = 60
 MOST_LABELS = 50
 MOST_DOUBTS = 5
 """Looks at an issue whose history makes no sense."""
-LONGEST_PAUSE = 300.0
-"""Seconds between two looks while Jira is away."""
 _CHANGE = re.compile(r"[0-9A-Za-z_]{1,40}")
 """What a change's id may be, because a task id is made of it."""
 
@@ -145,11 +143,3 @@ class Looked(msgspec.Struct):
         kept = set(keys)
         self.until = {key: until for key, until in self.until.items() if key in kept}
         self.doubts = {key: doubts for key, doubts in self.doubts.items() if key in kept}
-
-
-def pause_after(failures: int, delay: float, interval: float) -> float:
-    """Seconds until the next look: the interval, longer while Jira is away or asks for it."""
-    if not failures:
-        return interval
-    doubled = interval * 2.0 ** min(failures - 1, 10)
-    return max(interval, delay, min(doubled, LONGEST_PAUSE))

@@ -50,7 +50,7 @@ def project_map(text: str) -> tuple[JiraProject, ...]:
 
 def unserved(projects: Iterable[JiraProject], allowed: Allowed) -> list[str]:
     """Entries whose project is surely not served; where paths are, the coder asks GitLab."""
-    if allowed.paths:
+    if allowed.paths or allowed.groups:
         return []
     return [
         f"{project.key}: its project is not in GITLAB_PROJECTS"

@@ -7,10 +7,7 @@ is away or refuses us ends nothing: it is said once, and asked again.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import random
 from collections.abc import AsyncIterator, Iterable
-from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 import msgspec
@@ -39,15 +36,12 @@ from services.ingest.jira_issues import (
     Rules,
     Skipped,
     judge,
-    pause_after,
 )
+from services.ingest.leased_polling import Lease, Leases, Said, poll
 
 log = structlog.get_logger()
 SOURCE = "ingest/jira"
 LEASE = "poll.jira"
-LEASE_SECONDS = 20
-"""With the pause before the next try, another replica takes over within half a minute."""
-RETRY_SECONDS = 5.0
 MOST_SICK = 3
 """Issues that Jira may fail to show before the rest waits for the next look."""
 
@@ -68,20 +62,6 @@ class Log(Protocol):
     async def create(self, new: NewEvent) -> Created: ...
 
 
-class Lease(Protocol):
-    """What keeps other replicas away."""
-
-    lost: asyncio.Event
-
-    def valid(self) -> bool: ...
-
-
-class Leases(Protocol):
-    """Where the lease comes from; `Temporary` while somebody else has it."""
-
-    def held(self, key: str, *, ttl: int) -> AbstractAsyncContextManager[Lease]: ...
-
-
 class Ports(msgspec.Struct, frozen=True, kw_only=True):
     """What the poller works with."""
 
@@ -92,40 +72,25 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JiraPoller:
-    """Polls every `interval` seconds; `trouble` is for the readiness check."""
+    """Polls every `interval` seconds; `trouble` is a detail of `readyz`."""
+
+    is_behind = False
 
     def __init__(self, ports: Ports, rules: Rules, interval: float) -> None:
+        self.said = Said("jira")
         self._ports = ports
         self._rules = rules
         self._interval = interval
         self._looked = Looked()
-        self._said = ""
-        self._to_mend: str | None = None
 
     async def trouble(self) -> str | None:
         """What only an operator can mend; a Jira that is away is no trouble of ours."""
-        return self._to_mend
+        return self.said.to_mend
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Wait for the lease and poll under it, until `stopping`."""
-        while not stopping.is_set():
-            # Somebody else has it, or NATS is away: both may change.
-            with contextlib.suppress(AgentError):
-                async with self._ports.leases.held(LEASE, ttl=LEASE_SECONDS) as lease:
-                    log.info("polling jira", projects=sorted(self._rules.projects))
-                    await self._poll(lease, stopping)
-            # Whoever polls now says what is to mend.
-            self._to_mend = None
-            await _rest(min(RETRY_SECONDS, self._interval), stopping)
-
-    async def _poll(self, lease: Lease, stopping: asyncio.Event) -> None:
-        failures = 0
-        while lease.valid() and not stopping.is_set():
-            error = await self.cycle(lease, stopping)
-            away = isinstance(error, Temporary)
-            failures = failures + 1 if away else 0
-            delay = error.delay if isinstance(error, Temporary) else 0.0
-            await _rest(pause_after(failures, delay, self._interval), stopping, lease.lost)
+        leases = self._ports.leases
+        await poll(self, leases, LEASE, interval=self._interval, stopping=stopping)
 
     async def cycle(self, lease: Lease, stopping: asyncio.Event) -> AgentError | None:
         """One look at Jira; what went wrong is said, counted and returned."""
@@ -133,27 +98,16 @@ class JiraPoller:
         try:
             problems = await self._look(lease, stopping)
             outcome = "partly" if problems else "done"
-            self._say(outcome, "; ".join(problems), is_to_mend=bool(problems))
+            self.said.say(outcome, "; ".join(problems), is_to_mend=bool(problems))
         except AgentError as failure:
             error, outcome = failure, _outcome(failure)
             is_to_mend = isinstance(failure, Unauthorized | Permanent)
-            self._say(outcome, str(failure), is_to_mend=is_to_mend)
+            self.said.say(outcome, str(failure), is_to_mend=is_to_mend)
         except Exception:  # a mistake of ours here must not take the webhook with it
             log.exception("polling jira failed")
             error, outcome = Temporary("a mistake in polling Jira"), "bug"
         metrics.count("jira_polls", outcome=outcome)
         return error
-
-    def _say(self, outcome: str, problem: str, *, is_to_mend: bool) -> None:
-        """One line when something begins or ends, not one for each look."""
-        self._to_mend = problem if is_to_mend and problem else None
-        said = f"{outcome} {problem}" if is_to_mend else outcome if problem else ""
-        if said != self._said:
-            if problem:
-                log.warning("jira cannot be polled", reason=problem, outcome=outcome)
-            else:
-                log.info("jira is polled again")
-            self._said = said
 
     async def _look(self, lease: Lease, stopping: asyncio.Event) -> list[str]:
         """Find issues and look at those that changed; problems that stop no other issue."""
@@ -249,15 +203,3 @@ def _outcome(error: AgentError) -> str:
     if isinstance(error, RateLimited):
         return "limited"
     return "refused" if isinstance(error, Permanent) else "away"
-
-
-async def _rest(seconds: float, *until: asyncio.Event) -> None:
-    """Pause, or less when one of the events is set."""
-    waits = [asyncio.create_task(event.wait()) for event in until]
-    jitter = random.uniform(0.9, 1.0)  # noqa: S311  # replicas need not move in step
-    try:
-        await asyncio.wait(waits, timeout=seconds * jitter, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
-        await asyncio.gather(*waits, return_exceptions=True)

@@ -62,6 +62,41 @@ class Settings(ProjectSettings, JiraSettings):
         default=None,
         description="Token with read_api and read_repository; clones and reads, never writes.",
     )
+    gitlab_poll: bool = Field(
+        default=False,
+        description="Look at GitLab for what no webhook told; needs GITLAB_READ_TOKEN, and "
+        "GITLAB_PROJECTS or GITLAB_GROUPS.",
+    )
+    gitlab_poll_interval: int = Field(
+        default=30, ge=1, le=3600, description="Seconds between two looks at GitLab."
+    )
+    gitlab_poll_look_back: int = Field(
+        default=3600,
+        ge=0,
+        le=86_400,
+        description="Seconds that the very first look at GitLab reaches back.",
+    )
+    gitlab_poll_overlap: int = Field(
+        default=90,
+        ge=60,
+        le=3600,
+        description="Seconds that each look at GitLab reaches back over the last one; GitLab may "
+        "show a comment a minute late.",
+    )
+    gitlab_poll_most: int = Field(
+        default=500,
+        ge=1,
+        le=10_000,
+        description="Merge requests that one look goes into, of each group and project; the rest "
+        "is for the next look, at once.",
+    )
+    hook_watch_seconds: int = Field(
+        default=300,
+        ge=0,
+        le=86_400,
+        description="Seconds that the webhook of an event found by GITLAB_POLL may be late before "
+        "we say so; 0: webhooks are not watched.",
+    )
     jira_trigger_status: str = Field(
         default="AI Ready",
         max_length=LONGEST_STATUS,
@@ -114,7 +149,12 @@ class Settings(ProjectSettings, JiraSettings):
         return value.strip()
 
     def problems(self) -> list[str]:
-        return [*super().problems(), *self._problems_of_ports(), *self._problems_of_jira()]
+        return [
+            *super().problems(),
+            *self._problems_of_ports(),
+            *self._problems_of_polling(),
+            *self._problems_of_jira(),
+        ]
 
     def _problems_of_ports(self) -> list[str]:
         ports = {"PORT": self.port, "TASK_DOOR_PORT": self.task_door_port}
@@ -126,6 +166,16 @@ class Settings(ProjectSettings, JiraSettings):
             for later in names[number + 1 :]
             if ports[earlier] and ports[earlier] == ports[later]
         ]
+
+    def _problems_of_polling(self) -> list[str]:
+        if not self.gitlab_poll:
+            return []
+        found = []
+        if self.gitlab_read_token is None:
+            found.append("GITLAB_READ_TOKEN: is not set, and GITLAB_POLL needs it")
+        if not self.gitlab_projects and not self.gitlab_groups:
+            found.append("GITLAB_PROJECTS: is not set; GITLAB_POLL needs it, or GITLAB_GROUPS")
+        return found
 
     def _problems_of_jira(self) -> list[str]:
         projects = self.jira_project_map

@@ -122,7 +122,7 @@ async def _poll_jira(
             leases = Leases(JetStreamKeyValue(connection, LOCKS), clock)
             ports = Ports(jira=jira, log=JetStreamLog(connection), leases=leases, clock=clock)
             poller = JiraPoller(ports, rules, settings.jira_poll_interval)
-            running.checks["jira"] = poller.trouble
+            running.details["jira"] = poller.trouble
             await poller.run(stopping)
         await told
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import time
 from pathlib import Path
@@ -201,7 +202,8 @@ async def test_a_wrong_login_for_jira_is_in_readyz_and_webhooks_go_on(
         async with ingest(own_nats_server.url, **settings) as process:
             await process.line("jira cannot be polled", outcome="login")
             status, text = await process.fetch("/readyz")
-            assert (status, "JIRA_API_TOKEN" in text) == (503, True)
+            details = json.loads(text)["details"]
+            assert (status, "JIRA_API_TOKEN" in details["jira"]) == (200, True)
             await process.until(202, merge_request("open"))
             assert await process.stop() == 0
             assert "canary" not in process.output + text

@@ -46,6 +46,13 @@ WRONG = {
     "OTEL_EXPORTER_OTLP_ENDPOINT": "canary:4317",
     "GITLAB_URL": "canary",
     "GITLAB_PROJECTS": "canary",
+    "GITLAB_GROUPS": "canary with spaces",
+    "GITLAB_POLL": "canary",
+    "GITLAB_POLL_INTERVAL": "0",
+    "GITLAB_POLL_LOOK_BACK": "-1",
+    "GITLAB_POLL_OVERLAP": "59",
+    "GITLAB_POLL_MOST": "canary",
+    "HOOK_WATCH_SECONDS": "-1",
     "ALLOW_HTTP_GITLAB": "canary",
     "PORT": "canary",
     "TASK_DOOR_PORT": "-1",
@@ -102,7 +109,7 @@ ANY_TEXT = {
     "PROTECTED_PATHS",
 }
 """Settings that no start can tell to be wrong: only the peer or the disk can, later."""
-SHOWN = {"CA_BUNDLE", "NATS_CREDENTIALS", "COPILOT_CLI_PATH", "GITLAB_PROJECTS"}
+SHOWN = {"CA_BUNDLE", "NATS_CREDENTIALS", "COPILOT_CLI_PATH", "GITLAB_GROUPS", "GITLAB_PROJECTS"}
 """Settings whose value is part of the message, because it is a path or a name and no secret."""
 
 

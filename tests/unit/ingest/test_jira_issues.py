@@ -13,14 +13,12 @@ from libs.common.events.facts import JiraReady
 from libs.common.jira.models import Change, ChangeItem, Issue, User
 from services.ingest import jira_issues
 from services.ingest.jira_issues import (
-    LONGEST_PAUSE,
     WORDS,
     Looked,
     Ready,
     Rules,
     Skipped,
     judge,
-    pause_after,
 )
 from services.ingest.jira_map import JiraProject
 from services.ingest.task_subject import scope_and_ref
@@ -192,23 +190,3 @@ def test_what_makes_no_sense_is_looked_at_a_few_times() -> None:
     looked = Looked()
     tries = [looked.is_worth_another(ISSUE) for _ in range(jira_issues.MOST_DOUBTS)]
     assert tries == [True] * (jira_issues.MOST_DOUBTS - 1) + [False]
-
-
-@pytest.mark.parametrize(
-    ("failures", "delay", "seconds"),
-    [
-        (0, 0.0, 30),
-        (1, 1.0, 30),
-        (1, 90.0, 90),
-        (2, 1.0, 60),
-        (3, 1.0, 120),
-        (9, 1.0, LONGEST_PAUSE),
-        (10_000, 1.0, LONGEST_PAUSE),
-    ],
-)
-def test_the_pause_grows_while_jira_is_away(failures: int, delay: float, seconds: float) -> None:
-    assert pause_after(failures, delay, 30) == seconds
-
-
-def test_an_interval_over_the_longest_pause_is_kept() -> None:
-    assert pause_after(9, 1.0, 3600) == 3600

@@ -25,7 +25,8 @@ from libs.common.jira.errors import (
 from libs.common.jira.models import User
 from services.ingest.jira_issues import MOST_DOUBTS, Rules
 from services.ingest.jira_map import JiraProject
-from services.ingest.jira_poller import LEASE, LEASE_SECONDS, RETRY_SECONDS, JiraPoller, Ports
+from services.ingest.jira_poller import LEASE, JiraPoller, Ports
+from services.ingest.leased_polling import LEASE_SECONDS, RETRY_SECONDS
 from tests.fakes.clock import FakeClock
 from tests.fakes.jira import FakeJira
 from tests.fakes.kv import MemoryKeyValue
