@@ -60,8 +60,10 @@ class Operator:
         assert answer.code == 0, answer.err
         return answer.closing
 
-    async def until(self, merge_request: str, code: str, seconds: float = 60) -> dict[str, Any]:
-        """Follow the merge request until the answer is this one."""
+    async def until(
+        self, merge_request: str, code: str, seconds: float = 60, *, kind: str = "why"
+    ) -> dict[str, Any]:
+        """Follow it until the answer is this one; `command` is the kind of a command's."""
         process = await self._start("events", merge_request, "--follow", "--json")
         assert process.stdout is not None
         found: dict[str, Any] = {}
@@ -71,7 +73,7 @@ class Operator:
                     line = await process.stdout.readline()
                     assert line, f"gca events ended\n{self.log()}"
                     said = json.loads(line)
-                    found = said if said["kind"] == "why" else found
+                    found = said if said["kind"] == kind else found
         except TimeoutError:
             raise AssertionError(f"waited for {code}, saw {found}\n{self.log()}") from None
         finally:
@@ -82,7 +84,13 @@ class Operator:
     async def sim(
         self, path: str, body: dict[str, Any] | None = None, *, method: str = "POST"
     ) -> Any:
-        url = f"{self.running.settings['GITLAB_URL']}/-/sim/{path}"
+        return await self._control(self.running.settings["GITLAB_URL"], path, body, method)
+
+    async def jira(self, path: str, body: dict[str, Any]) -> Any:
+        return await self._control(self.running.settings["JIRA_URL"], path, body, "POST")
+
+    async def _control(self, base: str, path: str, body: dict[str, Any] | None, method: str) -> Any:
+        url = f"{base}/-/sim/{path}"
         async with (
             aiohttp.ClientSession() as session,
             session.request(method, url, json=body or {}) as answer,

@@ -23,6 +23,8 @@ from services.ops.simulated import Simulated
 
 PATIENCE_SECONDS = 120.0
 LOOK_SECONDS = 0.1
+ASKER = "dora"
+"""A Developer of the demo project."""
 INSTRUCTION = "add a test for the vouchers"
 
 
@@ -78,7 +80,7 @@ class Demo:
         if self._stopping.is_set():
             return Outcome(flows.command(), trouble="it was not started")
         path = f"projects/{project_id}/merge_requests/{iid}/comment"
-        await self._simulated.gitlab(path, {"body": f"/copilot {INSTRUCTION}"})
+        await self._simulated.gitlab(path, {"body": f"/copilot {INSTRUCTION}", "author": ASKER})
         self._screen.done(f"wrote `/copilot {INSTRUCTION}` in the demo merge request")
         return await self._shown(flows.command(), subjects.history(project_id, iid))
 
