@@ -20,7 +20,7 @@ from services.runner.run import Task, failed, forget, hold, make_home
 from services.runner.session import SessionFailed, SessionOrder
 from services.runner.submission import SubmittedChange
 from services.runner.tools import Arguments, GitTools, submit_tool
-from services.runner.wall import Rooms, wall
+from services.runner.wall import CLI, Rooms, wall
 
 log = structlog.get_logger()
 
@@ -75,7 +75,7 @@ async def _order(task: Task, own: OwnGit, desk: ChangeDesk) -> SessionOrder:
     ]
     reading = GitTools(folder=own.folder, refs=task.spec.diff_refs, diff=diff)
     return SessionOrder(
-        cli=task.ports.cli,
+        cli=CLI if command else task.ports.cli,
         wall=command,
         environment=environment,
         provider=task.ports.provider,
@@ -95,7 +95,9 @@ async def _wall(task: Task) -> tuple[dict[str, str], tuple[str, ...]]:
     rooms = Rooms(
         clone=task.clone,
         home=task.home,
-        readable=(str(task.ports.cli.absolute()), str(task.context), *authorities),
+        readable=(str(task.context), *authorities),
+        cli=task.ports.cli.absolute(),
+        shell=task.contract.work_dir.resolve() / "shell",
         cache=task.ports.cache,
     )
     command = await wall(rooms, environment, needed=not task.ports.unsandboxed_allowed)

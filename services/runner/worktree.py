@@ -44,9 +44,13 @@ def relative(name: str, clone: Path) -> str:
         raise Unfit("name a file by its path from the top of the repository")
     if any(part.rstrip(". ").lower() in (".git", "git~1") for part in parts):
         raise Unfit("the .git folder is not part of a change")
-    if "\0" in path or len(path) > LONGEST_PATH:
+    if "\0" in path or len(path) > LONGEST_PATH or path.encode(errors="replace") != _bytes(path):
         raise Unfit("is no name of a file")
     return path
+
+
+def _bytes(path: str) -> bytes:
+    return path.encode(errors="surrogatepass")
 
 
 def look(clone: Path, path: str, tracked: Mapping[str, str], room: int) -> Found:

@@ -11,7 +11,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from tests.simulators.model.answering import answering_turn
+from tests.simulators.model.bad_coders import CODING_MODES
 from tests.simulators.model.chat import Chat
+from tests.simulators.model.coder import coding_turn
 from tests.simulators.model.replies import Call, Hang, Raw, Reply, Say, failure
 from tests.simulators.model.script import (
     first_submission,
@@ -168,8 +171,16 @@ def _always(reply: Reply) -> Callable[[Chat], Reply]:
 
 _HTML = "<!doctype html><html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
 
+
+def honest_turn(chat: Chat) -> Reply:
+    """What the request is for shows in the tool that ends it."""
+    if "submit_change" in chat.tools:
+        return coding_turn(chat)
+    return answering_turn(chat) if "submit_answer" in chat.tools else review_turn(chat)
+
+
 MODES: dict[str, Callable[[Chat], Reply]] = {
-    DEFAULT_MODE: review_turn,
+    DEFAULT_MODE: honest_turn,
     "sim-garbage": _after_diff(_always(Say(NOISE))),
     "sim-empty": _always(Say("")),
     "sim-huge": _after_diff(_huge),
@@ -192,6 +203,7 @@ MODES: dict[str, Callable[[Chat], Reply]] = {
     "sim-endless": _after_diff(_endless),
     "sim-forbidden-tools": _after_diff(_forbidden_tools),
     "sim-obedient": _obedient,
+    **CODING_MODES,
 }
 
 

@@ -3,7 +3,7 @@
 Called by the server. Where it stands in its work it sees from the messages of the request: look at
 the change by `git_diff`, look around once, hand in by `submit_review`, mend what is refused, stop.
 Text in the change that gives orders is ignored. Other behaviours, for tests with bad input, are in
-modes.py; a script for coding tasks belongs beside `review_turn`.
+modes.py; coding sessions are in coder.py, questions in answering.py.
 """
 
 from __future__ import annotations
