@@ -129,6 +129,12 @@ def environment(
     )
 
 
+def of_machine(environ: Mapping[str, str]) -> dict[str, str]:
+    """What a simulated run may take over: where programs are, and no peer, login or rule."""
+    names = (*INHERITED, "COPILOT_CLI_PATH", "XDG_CACHE_HOME")
+    return {name: environ[name] for name in names if environ.get(name)}
+
+
 def read_token(settings: Mapping[str, str]) -> str:
     """The token for reading and cloning; falls back to the write token, which `up` warns of."""
     return settings.get("GITLAB_READ_TOKEN") or settings.get("GITLAB_TOKEN") or ""

@@ -45,7 +45,9 @@ async def up(*, demo_only: bool) -> int:
         screen.trouble("another `gca up` runs on this folder; stop it first")
         return 1
     # The demo must never touch a real GitLab, whatever the caller's shell or .env holds.
-    given = {} if demo_only else operators_settings(ROOT, os.environ)
+    given = (
+        environments.of_machine(os.environ) if demo_only else operators_settings(ROOT, os.environ)
+    )
     try:
         async with AsyncExitStack() as stack:
             machine = Machine(stack, screen, given, Places(root, simulated=not _real(given)))
