@@ -6,7 +6,7 @@ the whole log since then is read only for those not found, which are few.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,7 +20,7 @@ from libs.common.jetstream.topology import ARTIFACTS, DEAD_LETTERS, EVENTS
 
 LOGS = (EVENTS, DEAD_LETTERS)
 """Where artifacts are named: dead letters are whole copies."""
-_SOON = timedelta(minutes=5)
+SOON = timedelta(minutes=5)
 _AT_ONCE = 256
 
 
@@ -34,15 +34,16 @@ class Put(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UnnamedArtifacts:
-    """Raises `Temporary` (peer `nats`). Ages are by the server's clock alone."""
+    """Raises `Temporary` (peer `nats`). Ages are by the server's clock alone.
 
-    def __init__(
-        self, connection: Connection, store: str = ARTIFACTS, logs: Iterable[str] = LOGS
-    ) -> None:
+    `soon` is how near to its artifact an event is looked for first.
+    """
+
+    def __init__(self, connection: Connection, *, soon: timedelta = SOON) -> None:
         self._connection = connection
-        self._store = store
-        self._stream = f"OBJ_{store}"
-        self._logs = tuple(logs)
+        self._store = ARTIFACTS
+        self._stream = f"OBJ_{ARTIFACTS}"
+        self._soon = soon
         self._named: dict[str, tuple[str, int]] = {}
         """Stream and sequence of an event that named it when we looked last."""
 
@@ -69,10 +70,10 @@ class UnnamedArtifacts:
         }
         unknown = [put for put in old if not await self._is_still_named(put)]
         for put in unknown:
-            await self._look([put], put.at - _SOON, put.at + _SOON)
+            await self._look([put], put.at - self._soon, put.at + self._soon)
         left = [put for put in unknown if put.name not in self._named]
         if left:
-            await self._look(left, min(put.at for put in left) - _SOON, None)
+            await self._look(left, min(put.at for put in left) - self._soon, None)
         return [put for put in left if put.name not in self._named]
 
     async def _is_still_named(self, put: Put) -> bool:
@@ -92,7 +93,7 @@ class UnnamedArtifacts:
     async def _look(self, puts: list[Put], since: datetime, until: datetime | None) -> None:
         """Remember who names these, in any log, from `since` on."""
         wanted = {put.name.encode(): put.name for put in puts}
-        for stream in self._logs:
+        for stream in LOGS:
             async for stored in self._scan(stream, since):
                 for mark in [mark for mark in wanted if mark in stored.body]:
                     self._named[wanted.pop(mark)] = (stream, stored.seq)
