@@ -16,6 +16,7 @@ from libs.common.events.envelope import Recorded
 from libs.common.events.facts import MrOpened
 from libs.common.events.tasks import Superseded, TaskPublished, TaskRequested
 from libs.common.gitlab.models import MergeRequest
+from libs.common.replaying import again
 from libs.common.reviewed import reviewed_key
 
 LONGEST_WAIT = timedelta(minutes=2)
@@ -101,14 +102,18 @@ def decide(
     *,
     reviewed: Collection[str] = (),
     review_drafts: bool = False,
+    replay: str = "",
 ) -> Review | Nothing:
     """A review of this head for this target, unless it has one or one is on its way.
 
     `reviewed` holds `reviewed_key`s that outlive the log. A superseded task never counts as a
     review; a failed one counts until the merge request is opened, pushed or made ready again.
+    A `replay`, by its id, has a head reviewed that was reviewed before.
     """
     if head.is_draft and not review_drafts:
         return Nothing("it is a draft (REVIEW_DRAFTS)", "draft")
+    if replay:
+        return _once_more(head, history, replay)
     if reviewed_key(head.sha, head.target_branch) in reviewed:
         return Nothing("this head was reviewed", "reviewed")
     tasks = reviews(history)
@@ -117,7 +122,25 @@ def decide(
         if served:
             return served
     attempts = sum(1 for task in tasks if request_of(task).head_sha == head.sha)
-    return Review(f"review-{head.project_id}-{head.iid}-{head.sha[:16]}-{attempts}")
+    return Review(f"{_prefix(head)}-{attempts}")
+
+
+def _prefix(head: Head) -> str:
+    return f"review-{head.project_id}-{head.iid}-{head.sha[:16]}"
+
+
+def _once_more(head: Head, history: Sequence[Recorded], replay: str) -> Review | Nothing:
+    """Whatever became of the reviews before, but for one that still runs."""
+    for task in reviews(history):
+        request = request_of(task)
+        same = (request.head_sha, request.target_branch) == (head.sha, head.target_branch)
+        if same and not has_ended(history, request.task_id):
+            return Nothing("its review is running", "open_task")
+    return Review(again(_prefix(head), replay))
+
+
+def has_ended(history: Sequence[Recorded], task_id: str) -> bool:
+    return _of(history, "task.result", task_id) is not None
 
 
 def reviews(history: Sequence[Recorded]) -> list[Recorded]:
@@ -137,8 +160,8 @@ def is_refused(request: TaskRequested) -> bool:
 
 
 def asked_for(history: Sequence[Recorded], note_id: int) -> TaskRequested | None:
-    """The review that this note asked for already, on whatever head."""
-    for record in history:
+    """The newest review that this note asked for already, on whatever head."""
+    for record in reversed(history):
         event = record.event
         if isinstance(event, TaskRequested) and event.kind == "review":
             asked_in = event.asked_in

@@ -34,7 +34,11 @@ async def on_note(event: Recorded, note: NoteCommand, ports: Ports) -> None:
     if heard is None or heard.name == "review":
         return
     kind: TaskKind = "coding" if heard.name == "code" else "ask"
-    task_id = spec.task_id(kind, note.project_id, note.iid, note.note_id)
+    first = spec.task_id(kind, note.project_id, note.iid, note.note_id)
+    task_id = await history.task_id(first, event, ports.log)
+    if not task_id:
+        log.info("replay ignored", task_id=first, why="its work is done, or on its way")
+        return
     if await appending.is_settled(note.project_id, note.iid, task_id, ports):
         if kind == "coding":
             await advance(str(note.project_id), str(note.iid), event, ports)
@@ -49,10 +53,12 @@ async def on_note(event: Recorded, note: NoteCommand, ports: Ports) -> None:
     if project is None:
         log.info("command ignored", task_id=task_id, why="not in GITLAB_PROJECTS")
         return
+    hollow = _hollow(kind, looked, project, ports)
+    hollow = msgspec.structs.replace(hollow, task_id=task_id)
     if isinstance(looked, Denied):
-        await _deny(_hollow(kind, looked, project, ports), looked, event, ports)
+        await _deny(hollow, looked, event, ports)
     else:
-        await _serve(heard, kind, looked, project, event, ports)
+        await _serve(heard, looked, project, hollow, event, ports)
 
 
 async def _deny(wanted: TaskRequested, looked: Denied, cause: Recorded, ports: Ports) -> None:
@@ -65,13 +71,12 @@ async def _deny(wanted: TaskRequested, looked: Denied, cause: Recorded, ports: P
 
 async def _serve(
     heard: Command,
-    kind: TaskKind,
     asked: Asked,
     project: Project,
+    hollow: TaskRequested,
     cause: Recorded,
     ports: Ports,
 ) -> None:
-    hollow = _hollow(kind, asked, project, ports)
     if heard.name == "help":
         await _help(hollow, cause, ports)
         return
@@ -86,7 +91,7 @@ async def _serve(
         await appending.refuse(hollow, found, cause, ports)
         return
     await begin(spec.with_instruction(found, heard.instruction), cause, ports)
-    if kind == "coding":
+    if found.kind == "coding":
         await advance(found.scope, found.ref, cause, ports)
 
 

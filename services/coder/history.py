@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from libs.common import subjects
+from libs.common import replaying, subjects
 from libs.common.events.envelope import Recorded
 from libs.common.events.log import EventLog
 
 _REQUESTED, _PUBLISHED = "task.requested.", "task.published."
+
+
+async def task_id(first: str, event: Recorded, log: EventLog) -> str:
+    """The id under which this event is served; empty when a replay has nothing to do.
+
+    `first` is the one for work that was never asked for.
+    """
+    replay = replaying.replay_id(event)
+    if not replay:
+        return first
+    place = subjects.scope_and_ref(event.subject)
+    return replaying.next_id(first, replay, await log.history(subjects.history(*place)))
 
 
 async def of_branches(scope: str, ref: str, log: EventLog) -> list[Recorded]:

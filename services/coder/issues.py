@@ -8,14 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+import structlog
+
 from libs.common import subjects
 from libs.common.events.envelope import Recorded
 from libs.common.events.facts import JiraReady
 from libs.common.events.tasks import PushTarget, TaskRequested
-from services.coder import appending, looking, spec, turns
+from services.coder import appending, history, looking, spec, turns
 from services.coder.commanding import begin, never_to, within_budget
 from services.coder.ports import Ports
 from services.coder.refusing import Refusal, covers
+
+log = structlog.get_logger()
 
 
 async def on_ready(event: Recorded, ready: JiraReady, ports: Ports) -> None:
@@ -23,6 +28,11 @@ async def on_ready(event: Recorded, ready: JiraReady, ports: Ports) -> None:
     place = subjects.scope_and_ref(event.subject)
     terms = spec.Terms(limits=ports.policy.limits, now=ports.clock.now())
     hollow = spec.of_issue(ready, place, terms)
+    task_id = await history.task_id(hollow.task_id, event, ports.log)
+    if not task_id:
+        log.info("replay ignored", task_id=hollow.task_id, why="its work is done, or on its way")
+        return
+    hollow = msgspec.structs.replace(hollow, task_id=task_id)
     if await appending.is_settled(*place, hollow.task_id, ports):
         return
     if not await within_budget(hollow, event, ports):

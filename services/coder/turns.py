@@ -13,6 +13,7 @@ from operator import attrgetter
 
 import msgspec
 
+from libs.common import replaying
 from libs.common.events.envelope import Recorded
 from libs.common.events.facts import NoteCommand
 from libs.common.events.tasks import (
@@ -40,6 +41,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """The end of the same command's task with the pin before this one."""
     published: TaskPublished | None = None
     published_seq: int = 0
+    is_served: bool = False
+    """Another task of the same command, of a replay or of the first time, made its commit."""
 
     @property
     def is_open(self) -> bool:
@@ -53,6 +56,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_orphan(self) -> bool:
         """The command was ended while somebody asked it again; the person was told."""
+        if self.is_open and self.is_served:
+            return True
         if not self.is_open or self.before is None:
             return False
         named = self.before.next_task_id if isinstance(self.before, Superseded) else ""
@@ -65,8 +70,9 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def order(self) -> tuple[int, int]:
+        """Of one command what was asked for sooner comes first, whatever its replay or pin."""
         asked_in = self.request.asked_in
-        return (asked_in.note_id if asked_in else 0, part(self.request.task_id))
+        return (asked_in.note_id if asked_in else 0, self.record.seq)
 
 
 def part(task_id: str) -> int:
@@ -99,6 +105,7 @@ def lines(records: Iterable[Recorded]) -> dict[Branch, list[Turn]]:
         for r in records
         if isinstance(r.event, NoteCommand)
     }
+    served = {replaying.first_id(task_id) for task_id, r in published.items() if _commit(r)}
     found: dict[Branch, list[Turn]] = {}
     for record in records:
         request = record.event
@@ -113,9 +120,14 @@ def lines(records: Iterable[Recorded]) -> dict[Branch, list[Turn]]:
             before=ends.get(preceding(request.task_id)),
             published=posted.event if posted and isinstance(posted.event, TaskPublished) else None,
             published_seq=posted.seq if posted else 0,
+            is_served=replaying.first_id(request.task_id) in served,
         )
         found.setdefault((request.push.project_id, request.push.branch), []).append(turn)
     return {branch: sorted(turns, key=attrgetter("order")) for branch, turns in found.items()}
+
+
+def _commit(record: Recorded) -> str:
+    return record.event.commit_sha if isinstance(record.event, TaskPublished) else ""
 
 
 def _asked_seq(
@@ -127,7 +139,9 @@ def _asked_seq(
     """
     if request.asked_in is None or part(request.task_id) > 1:
         return record.seq
-    return notes.get((request.project_id, request.iid, request.asked_in.note_id), record.seq)
+    note = (request.project_id, request.iid, request.asked_in.note_id)
+    # The log shows the newest event of a note, which may be a replay after the request.
+    return min(notes.get(note, record.seq), record.seq)
 
 
 def newest_commit(line: Sequence[Turn]) -> Turn | None:
@@ -180,12 +194,29 @@ def on_hold(
     _: Iterable[OpenTask], records: Iterable[Recorded], started: Collection[str]
 ) -> set[str]:
     """Ids of open tasks that must not start: the reconciler's `Hold`."""
-    held: set[str] = set()
-    for line in lines(records).values():
+    found = lines(records)
+    held = _behind_twins([turn for line in found.values() for turn in line])
+    for line in found.values():
         held |= {
             turn.request.task_id
             for turn in line
             if turn.is_open
             and (turn.is_orphan or must_wait(turn, line, started) or is_stale(turn, line))
         }
+    return held
+
+
+def _behind_twins(turns: Iterable[Turn]) -> set[str]:
+    """Tasks behind another of the same command or status change, which may be on another branch.
+
+    Two replays may ask at one moment; the second runs only if the first leaves no commit.
+    """
+    unsettled: set[str] = set()
+    held: set[str] = set()
+    for turn in sorted(turns, key=lambda turn: turn.record.seq):
+        first = replaying.first_id(turn.request.task_id)
+        if turn.is_open and first in unsettled:
+            held.add(turn.request.task_id)
+        if (turn.is_open and not turn.is_orphan) or turn.is_proposed:
+            unsettled.add(first)
     return held

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import msgspec
 import structlog
 
-from libs.common import reviewing, subjects
+from libs.common import replaying, reviewing, subjects
 from libs.common.asking import Asked, Denied, Ignored, look_up
 from libs.common.commands import command
 from libs.common.errors import Temporary
@@ -51,11 +52,21 @@ async def on_command(note: NoteCommand, *, cause: Recorded, ports: Ports) -> Non
     wanted = reviewing.asked_for(history, note.note_id)
     if wanted is None:
         await _request(found, cause, ports)
+    elif _is_new_replay(cause, wanted) and reviewing.has_ended(history, wanted.task_id):
+        await _request(found, cause, ports, replay=replaying.replay_id(cause))
     elif reviewing.is_refused(wanted):
         await _refuse_again(wanted, found, cause, ports)
 
 
-async def _request(found: Asked | Denied, cause: Recorded, ports: Ports) -> None:
+def _is_new_replay(cause: Recorded, wanted: TaskRequested) -> bool:
+    """Whether an operator repeats the command, and not for this very task."""
+    replay = replaying.replay_id(cause)
+    return bool(replay) and not wanted.task_id.endswith(replaying.again("", replay))
+
+
+async def _request(
+    found: Asked | Denied, cause: Recorded, ports: Ports, *, replay: str = ""
+) -> None:
     mr, runs = found.mr, spec.refusal(found) is None
     if runs:
         _wait_for_diff(mr, cause, ports)
@@ -66,6 +77,8 @@ async def _request(found: Asked | Denied, cause: Recorded, ports: Ports) -> None
     wanted = spec.commanded(
         found, project, commits, limits=ports.policy.limits, now=ports.clock.now()
     )
+    task_id = replaying.again(wanted.task_id, replay)
+    wanted = msgspec.structs.replace(wanted, task_id=task_id)
     await request(wanted, cause, ports, refused=spec.refused(wanted, found))
 
 

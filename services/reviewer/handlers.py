@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import structlog
 
-from libs.common import reviewing, subjects
+from libs.common import replaying, reviewing, subjects
 from libs.common.errors import Temporary
 from libs.common.events.envelope import Recorded
 from libs.common.events.facts import MrOpened, NoteCommand
@@ -72,7 +72,11 @@ async def _decision(
     history = await ports.log.history(subjects.history(mr.project_id, mr.iid))
     reviewed = await ports.reviewed.of(mr.project_id, mr.iid)
     return reviewing.decide(
-        head, history, reviewed=reviewed, review_drafts=ports.policy.review_drafts
+        head,
+        history,
+        reviewed=reviewed,
+        review_drafts=ports.policy.review_drafts,
+        replay=replaying.replay_id(cause),
     )
 
 
