@@ -207,9 +207,13 @@ async def test_lists_filter_by_state_and_time_and_sort(scene):
     assert len(grouped.body) == 2
 
 
-async def test_a_comment_moves_updated_at(scene):
+async def test_a_comment_moves_updated_at_once_a_minute(scene):
+    """GitLab's ThrottledTouch: the second comment within a minute leaves no trace there."""
     before = (await scene.bot.get(scene.api)).body["updated_at"]
-    scene.gitlab.advance(5)
+    scene.gitlab.advance(30)
+    await scene.gitlab.comment(scene.merge_request, "x")
+    assert (await scene.bot.get(scene.api)).body["updated_at"] == before
+    scene.gitlab.advance(31)
     await scene.gitlab.comment(scene.merge_request, "x")
     assert (await scene.bot.get(scene.api)).body["updated_at"] > before
 

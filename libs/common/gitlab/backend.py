@@ -16,6 +16,7 @@ from gitlab.exceptions import GitlabError as VendorError
 
 from libs.common.errors import cut
 from libs.common.git.errors import scrub
+from libs.common.gitlab.budget import Budget
 from libs.common.gitlab.clone_url import same_origin
 from libs.common.gitlab.errors import TOKEN_DELAY, GitLabError, TimedOut, Unavailable, refusal
 from libs.common.gitlab.seen import seen
@@ -41,13 +42,19 @@ CAUGHT = (
 class GuardedBackend(RequestsBackend):
     """Refuses other hosts (SR-04) and redirects, and raises our errors for every refusal."""
 
-    def __init__(self, server: Server, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        server: Server,
+        now: Callable[[], float] = time.time,
+        budget: Budget | None = None,
+    ) -> None:
         session = requests.Session()
         # Neither ~/.netrc nor proxies of the environment: the token goes to GITLAB_URL only.
         session.trust_env = False
         super().__init__(session)
         self._server = server
         self._now = now
+        self._budget = budget
 
     def http_request(self, method: str, url: str, *args: Any, **kwargs: Any) -> RequestsResponse:
         server = self._server
@@ -61,9 +68,11 @@ class GuardedBackend(RequestsBackend):
             answer = super().http_request(method, url, *args, allow_redirects=False, **kwargs)
             # A streamed body is for the caller to read, piece by piece.
             call.answered(answer.status_code, b"" if kwargs.get("stream") else answer.content)
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        if self._budget is not None:
+            self._budget.heard(answer.status_code, headers)
         if 200 <= answer.status_code < 300:
             return answer
-        headers = {name.lower(): value for name, value in answer.headers.items()}
         body, now = answer.content, self._now()
         raise refusal(answer.status_code, headers, body, server=server, now=now)
 

@@ -22,7 +22,8 @@ import gitlab
 import requests
 
 from libs.common.gitlab.backend import CAUGHT, GuardedBackend, StrangeAnswer, translated
-from libs.common.gitlab.errors import GitLabError, Invalid, TimedOut, Unavailable
+from libs.common.gitlab.budget import Budget
+from libs.common.gitlab.errors import GitLabError, Invalid, RateLimited, TimedOut, Unavailable
 from libs.common.gitlab.models import read
 from libs.common.gitlab.server import Server
 
@@ -40,17 +41,24 @@ T = TypeVar("T")
 class Connection:
     """Calls GitLab with one token; every call raises only `libs.common.gitlab.errors`.
 
-    Close it with `aclose()` or use it as an async context manager.
+    With a `budget`, reads wait for it. Close it with `aclose()` or use it as an async context
+    manager.
     """
 
     def __init__(
-        self, server: Server, *, workers: int = 4, pauses: tuple[float, ...] = PAUSES
+        self,
+        server: Server,
+        *,
+        workers: int = 4,
+        pauses: tuple[float, ...] = PAUSES,
+        budget: Budget | None = None,
     ) -> None:
         self._server = server.checked()
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="gitlab")
         self._local = threading.local()
         self._sessions: list[requests.Session] = []
         self._pauses = pauses
+        self._budget = budget
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._server!r})"
@@ -89,13 +97,23 @@ class Connection:
 
     async def _read(self, work: Callable[[gitlab.Gitlab], T]) -> T:
         for pause in self._pauses:
+            await self._affordable()
             try:
                 return await self._run(work)
             except (TimedOut, Unavailable) as error:
                 if error.delay > LONGEST_PAUSE:
                     raise
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  # jitter
+        await self._affordable()
         return await self._run(work)
+
+    async def _affordable(self) -> None:
+        """Wait a moment for GitLab to take more requests; `RateLimited` when it takes longer."""
+        wait = self._budget.wait() if self._budget else 0.0
+        if wait > LONGEST_PAUSE:
+            raise RateLimited(f"GitLab takes no more requests for {wait:.0f} s", delay=wait)
+        if wait:
+            await asyncio.sleep(wait * random.uniform(1.0, 1.1))  # noqa: S311  # jitter
 
     async def _run(self, work: Callable[[gitlab.Gitlab], T], *, write: bool = False) -> T:
         # The span around is part of the context.
@@ -130,7 +148,7 @@ class Connection:
                 user_agent=USER_AGENT,
                 keep_base_url=True,
                 retry_transient_errors=False,
-                backend=functools.partial(GuardedBackend, self._server),
+                backend=functools.partial(GuardedBackend, self._server, budget=self._budget),
             )
             self._sessions.append(found.session)
             self._local.vendor = found

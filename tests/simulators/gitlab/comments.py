@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import events, quick_actions
 from .errors import bad_request, invalid, invalid_note, message
-from .merge_requests import touch
+from .merge_requests import touch_for_note
 from .positions import Position, find_file, resolve
 from .state import Note, Suggestion, new_discussion_id
 from .suggestions import parse_suggestions
@@ -183,7 +183,7 @@ def save(  # a checked note
         _join(note, new.thread)
     merge_request.notes.append(note)
     note.suggestions = _suggestions(world, merge_request, note)
-    touch(world, merge_request)
+    touch_for_note(world, merge_request)
     events.note_event(world, merge_request, note, "create")
     return note
 
@@ -237,7 +237,7 @@ def edit(world: World, merge_request: MergeRequest, note: Note, body: str) -> No
     note.body = body
     note.updated_at = world.clock.now()
     note.suggestions = _suggestions(world, merge_request, note)
-    touch(world, merge_request)
+    touch_for_note(world, merge_request)
     events.note_event(world, merge_request, note, "update")
 
 
@@ -248,7 +248,7 @@ def set_resolved(
         if note.resolvable:
             note.resolved_by = user if resolved else None
             note.resolved_at = world.clock.now() if resolved else None
-    touch(world, merge_request)
+    touch_for_note(world, merge_request)
     threads = [d for d in merge_request.discussions() if d.resolvable]
     if resolved and all(thread.resolved for thread in threads):
         events.merge_request_event(world, merge_request, user, "update")

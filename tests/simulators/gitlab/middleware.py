@@ -88,19 +88,31 @@ async def throttle(request: web.Request, handler: Handler) -> web.StreamResponse
     while seen and int(seen[0]) // 60 != period:
         seen.popleft()
     seen.append(now.timestamp())
-    if len(seen) <= limit:
-        return await handler(request)
     reset = (period + 1) * 60
     headers = {
         "RateLimit-Name": "throttle_authenticated_api",
         "RateLimit-Limit": str(limit),
         "RateLimit-Observed": str(len(seen)),
-        "RateLimit-Remaining": "0",
+        "RateLimit-Remaining": str(max(limit - len(seen), 0)),
         "RateLimit-Reset": str(reset),
         "RateLimit-ResetTime": format_datetime(now, usegmt=True),
-        "Retry-After": str(reset - int(now.timestamp())),
     }
+    if len(seen) <= limit:
+        response = await handler(request)
+        if world.settings.always_show_limits:
+            response.headers.update(headers)
+        return response
+    headers["Retry-After"] = str(reset - int(now.timestamp()))
     return web.Response(status=429, text="Retry later\n", headers=headers)
+
+
+@web.middleware
+async def tell_the_time(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Date every answer by the simulator's clock, which tests move."""
+    response = await handler(request)
+    now = request.app[WORLD].clock.now()
+    response.headers.setdefault("Date", format_datetime(now, usegmt=True))
+    return response
 
 
 @web.middleware
@@ -110,4 +122,11 @@ async def continue_event(request: web.Request, handler: Handler) -> web.StreamRe
     return await handler(request)
 
 
-MIDDLEWARES = (log_requests, unknown_routes, order_faults, throttle, continue_event)
+MIDDLEWARES = (
+    tell_the_time,
+    log_requests,
+    unknown_routes,
+    order_faults,
+    throttle,
+    continue_event,
+)

@@ -35,6 +35,8 @@ class ServerSettings:
     notes_per_minute: int = 300  # application limit, per user
     requests_per_minute: int | None = None  # Rack::Attack, off by default on self-managed
 
+    always_show_limits: bool = False  # RateLimit-* on every answer, as gitlab.com sends them
+
     max_patch_bytes: int = 200 * 1024
     max_files: int = 1000
     max_lines: int = 50_000
