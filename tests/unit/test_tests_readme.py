@@ -47,6 +47,10 @@ ITEMS = (
     "deleted branch",
     "merge request closed meanwhile",
     "unmapped project, empty description",
+    "stream full (`discard`)",
+    "KV bucket gone",
+    "consumer deleted under a running service",
+    "clock jumps",
 )
 REQUIREMENTS = tuple(
     f"SR-{number:02}"
