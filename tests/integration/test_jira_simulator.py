@@ -394,3 +394,15 @@ async def test_the_page_of_an_issue_shows_its_status_and_comments_and_moves_it(c
         assert "AI Ready" in (await answer.json())["html"]
     async with cloud.session.get(cloud.jira.url) as answer:
         assert "PROJ-1" in await answer.text()
+
+
+async def test_the_statuses_of_a_project_are_listed_by_issue_type(cloud, data_center):
+    for scene in (cloud, data_center):
+        status, kinds = await scene.get("/project/PROJ/statuses")
+        missing, told = await scene.get("/project/NONE/statuses")
+
+        assert 200 == status
+        assert {"Story", "Task"} == {kind["name"] for kind in kinds}
+        assert "AI Ready" in {each["name"] for each in kinds[0]["statuses"]}
+        assert 404 == missing
+        assert ["No project could be found with key 'NONE'."] == told["errorMessages"]
