@@ -12,7 +12,7 @@ from typing import Any
 
 from libs.common import telemetry
 from libs.common.errors import AgentError
-from services.ops import dead_letters, events, stats, topology, webhook
+from services.ops import dead_letters, events, replay, stats, topology, webhook
 from services.ops.doctor import echo
 from services.ops.doctor import run as doctor
 from services.ops.doctor.situation import MAINTAINER_TOKEN, Situation
@@ -40,6 +40,9 @@ def parser() -> argparse.ArgumentParser:
     counts.add_argument("--json", action="store_true", help="one JSON object")
     dead_letters.add_arguments(
         commands.add_parser("dead-letters", help="what nobody could handle: look, retry, drop")
+    )
+    replay.add_arguments(
+        commands.add_parser("replay", help="what was seen in GitLab and Jira, once more")
     )
     look = commands.add_parser(
         "doctor",
@@ -77,6 +80,8 @@ async def run(arguments: argparse.Namespace) -> int:
             return await stats.run(arguments.since, situation(), terminal(), as_json=arguments.json)
         case "dead-letters":
             return await dead_letters.run(arguments, situation(), terminal())
+        case "replay":
+            return await replay.run(arguments, situation(), terminal())
         case "doctor":
             return await examine(arguments)
         case _:

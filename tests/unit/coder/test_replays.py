@@ -210,11 +210,13 @@ async def test_two_replays_of_an_issue_at_one_moment_run_one_after_the_other(wor
     one, other = await replayed(world, ready, "one"), await replayed(world, ready, "other")
     await world.deliver(one)
     twin = world.requests()[-1]
+    world.gitlab.set_branch(42, "agent/SHOP-12", B)
     hidden = HiddenTask(world.log, twin.task_id)
     world.log = hidden
     await world.deliver(other)
     world.log = hidden.inner
 
+    assert ["agent/SHOP-12", "agent/SHOP-12-2"] == [r.push.branch for r in world.requests()[1:]]
     assert [twin.task_id] == await world.run_jobs()
     await world.deliver(await world.proposed(twin))
     await world.deliver(await world.told(twin, C))
