@@ -11,24 +11,17 @@ from copilot import Tool
 from libs.common.diff import Diff
 from libs.common.events.tasks import ReviewDone, TaskFailed
 from libs.common.git.errors import GitError
-from libs.common.launching.contract import Contract, ExitCode
 from services.runner import fallback, gathering, prompt, submission
 from services.runner.desk import Answer, Desk, Review
 from services.runner.findings import LONGEST_SUMMARY
 from services.runner.permissions import Walls
-from services.runner.run import SessionPorts, Task, failed, forget, hold, make_home, run_task
+from services.runner.run import Task, failed, forget, hold, make_home
 from services.runner.scope import Scope
 from services.runner.servers import SETTING, Servers, options
 from services.runner.session import SessionFailed, SessionOrder
 from services.runner.tools import Arguments, GitTools, submit_tool
 
 log = structlog.get_logger()
-ReviewPorts = SessionPorts
-
-
-async def review_step(contract: Contract, ports: SessionPorts) -> ExitCode:
-    """The step `run` of a runner that does reviews only."""
-    return await run_task(contract, ports, {"review": review})
 
 
 async def review(task: Task) -> ReviewDone | TaskFailed:

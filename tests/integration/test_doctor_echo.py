@@ -21,7 +21,7 @@ from services.ops.doctor import echo
 from services.publisher.handlers import on_event
 from services.runner.clone import ClonePorts, clone_step
 from services.runner.door import TaskDoor
-from services.runner.review import ReviewPorts, review_step
+from services.runner.run import SessionPorts, run_task
 from services.runner.session import Heard, Provider, SessionOrder
 from tests.fakes.clock import FakeClock
 from tests.fakes.task_door import running_task_door
@@ -57,7 +57,7 @@ async def test_a_job_answers_without_a_clone_and_without_a_model(tmp_path):
         )
         client = TaskDoor(door.url, door.token, clock=clock)
         cloned = await clone_step(contract, ClonePorts(door=client, clone=no_clone, clock=clock))
-        ports = ReviewPorts(
+        ports = SessionPorts(
             door=client,
             clock=clock,
             provider=Provider(),
@@ -66,7 +66,7 @@ async def test_a_job_answers_without_a_clone_and_without_a_model(tmp_path):
             converse=no_session,
             environment={},
         )
-        answered = await review_step(contract, ports)
+        answered = await run_task(contract, ports, {})
 
     assert (cloned, answered) == (ExitCode.DONE, ExitCode.DONE)
     [result] = door.results

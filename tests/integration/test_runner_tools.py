@@ -14,7 +14,8 @@ from libs.common.events.tasks import ReviewDone, TaskFailed, Usage
 from libs.common.launching.contract import ExitCode
 from services.runner import gathering
 from services.runner.door import TaskDoor
-from services.runner.review import ReviewPorts, review_step
+from services.runner.review import review
+from services.runner.run import SessionPorts, run_task
 from services.runner.session import MAX_TOOL_CALLS, Heard, Provider, SessionFailed, _bad_token
 from services.runner.tools import GitTools
 from tests.fakes.task_door import running_task_door
@@ -104,7 +105,7 @@ async def played(tmp_path, converse):
     async with running_task_door(made.spec) as door:
         world = await World(tmp_path / "work", made, door).cloned()
         contract = world.contract
-        ports = ReviewPorts(
+        ports = SessionPorts(
             door=TaskDoor(contract.task_url, contract.task_token, clock=SystemClock()),
             clock=SystemClock(),
             provider=Provider(),
@@ -113,7 +114,7 @@ async def played(tmp_path, converse):
             converse=converse,
             environment={},
         )
-        assert await review_step(contract, ports) == ExitCode.DONE
+        assert await run_task(contract, ports, {"review": review}) == ExitCode.DONE
     return door.results[0]
 
 
