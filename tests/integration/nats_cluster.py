@@ -81,13 +81,13 @@ class Cluster:
             member.configure(self.members)
             await member.start()
         async with asyncio.timeout(START_SECONDS):
-            await self._is_ready()
+            await self.is_ready()
 
     async def stop(self) -> None:
         for member in self.members:
             await member.kill()
 
-    async def _is_ready(self) -> None:
+    async def is_ready(self) -> None:
         """Once the three have a leader for JetStream."""
         async with connected(self.url, name="ready", on_closed=never_closed) as connection:
             while True:
