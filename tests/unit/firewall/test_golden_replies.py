@@ -25,6 +25,7 @@ from libs.common.events.tasks import (
 )
 from libs.common.git import errors, push_errors
 from libs.common.git.tree import PatchRefusal
+from libs.common.jira import wiki
 from services.publisher import replies
 from services.publisher.declined import declined
 from services.publisher.firewall import Policy
@@ -193,3 +194,33 @@ def test_golden_comment_of_jira():
     document = comment_document(pushed(branch="agent/PROJ-3"), OF_ISSUE, POLICY, (PAGE,))
 
     check("comment", json.dumps(document, indent=1), kind="json")
+    check("comment", wiki.from_adf(document), kind="wiki")
+
+
+LINKING = (
+    "See [the docs](https://gitlab.example.com/a_b), [bad](https://evil.example/q) "
+    "and https://evil.example/z [PROJ-3](https://jira.example.com/browse/PROJ-3)"
+)
+
+
+def test_sr_26_a_comment_of_jira_links_to_our_own_hosts_only():
+    document = comment_document(pushed(summary=LINKING), OF_ISSUE, POLICY, (PAGE,))
+    links = [
+        (node["text"], mark["attrs"]["href"])
+        for block in document["content"]
+        for node in block["content"]
+        for mark in node.get("marks", ())
+        if mark["type"] == "link"
+    ]
+
+    expected = [
+        (PAGE, PAGE),
+        ("0123abcd", COMMIT.web_url),
+        ("the docs", "https://gitlab.example.com/a_b"),
+        ("PROJ-3", "https://jira.example.com/browse/PROJ-3"),
+    ]
+    assert expected == links
+    markup = wiki.from_adf(document)
+    assert f"[0123abcd|{COMMIT.web_url}]" in markup
+    assert "[bad|" not in markup
+    assert "[https://evil" not in markup
