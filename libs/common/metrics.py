@@ -80,6 +80,28 @@ METRICS = (
         ("outcome",),
     ),
     Metric(
+        "gitlab_polls",
+        "counter",
+        "Looks at GitLab. Outcomes: done, partly (some groups, projects or merge requests failed), "
+        "away, limited (429), login, refused, bug.",
+        "ingest",
+        ("outcome",),
+    ),
+    Metric(
+        "gitlab_polled",
+        "counter",
+        "Events that a look at GitLab found; outcome: new (no webhook had told it), known.",
+        "ingest",
+        ("event", "outcome"),
+    ),
+    Metric(
+        "hooks_missing",
+        "gauge",
+        "Webhooks of projects that do not come, as the replica that polls GitLab sees it; see "
+        "HOOK_WATCH_SECONDS.",
+        "ingest",
+    ),
+    Metric(
         "tasks_ended",
         "counter",
         "Tasks that ended, counted by whoever wrote the end. Outcomes: review_done, "
@@ -174,7 +196,8 @@ METRICS = (
     Metric(
         "effects_missed",
         "counter",
-        "Niceties that GitLab or Jira did not take; what: emoji, jira_comment, jira_transition.",
+        "Niceties that GitLab or Jira did not take; what: dead_letter, emoji, jira_comment, "
+        "jira_transition.",
         "publisher",
         ("what", "reason"),
     ),
@@ -204,14 +227,14 @@ METRICS = (
         "gitlab_calls",
         "counter",
         "Calls of GitLab's API; status 0: no answer.",
-        "reviewer, coder, publisher",
+        "ingest, reviewer, coder, publisher",
         ("method", "route", "status"),
     ),
     Metric(
         "gitlab_call_duration",
         "histogram",
         "Seconds of one call of GitLab's API.",
-        "reviewer, coder, publisher",
+        "ingest, reviewer, coder, publisher",
         ("method", "route"),
         _QUICK,
     ),

@@ -33,6 +33,7 @@ class AgentLookup:
 
     def __init__(self, username: str, *, first_pause: float = FIRST_PAUSE) -> None:
         self.agent = Agent(username=username)
+        self.known = asyncio.Event()
         self._first_pause = first_pause
 
     async def run(self, users: Users, stopping: asyncio.Event) -> None:
@@ -57,6 +58,7 @@ class AgentLookup:
         if found is None:
             raise Permanent(f"AGENT_GITLAB_USERNAME: GitLab knows no user {wanted}")
         self.agent = Agent(username=found.username, user_id=found.id)
+        self.known.set()
         log.info("the agent is known", username=found.username, user_id=found.id)
 
 

@@ -23,8 +23,9 @@ from libs.common.errors import AgentError, Permanent, Temporary
 from libs.common.events.envelope import NewEvent
 from services.ingest import authentication
 from services.ingest.authentication import Keys
+from services.ingest.hook_watch import HookWatch, Unwatched
 from services.ingest.intake import Intake
-from services.ingest.meaning import OTHER, Ignored, Meaning, Translated
+from services.ingest.meaning import OTHER, Ignored, Translated
 from services.ingest.notes import Agent
 from services.ingest.translate import translate
 
@@ -68,12 +69,14 @@ class Webhook:
         intake: Intake,
         clock: Clock,
         agent: Callable[[], Agent],
+        hooks: HookWatch | None = None,
     ) -> None:
         self._keys = keys
         self._allowed = allowed
         self._intake = intake
         self._clock = clock
         self._agent = agent
+        self._hooks = hooks or Unwatched()
 
     def application(self) -> web.Application:
         app = web.Application(client_max_size=LARGEST_BODY)
@@ -130,10 +133,14 @@ class Webhook:
         return authentication.token_matches(headers, self._keys)
 
     async def _take(self, body: bytes) -> Answer:
-        meaning = _meaning(body, self._agent())
+        try:
+            decoded = msgspec.json.decode(body)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return _ignored(Ignored(reason=NOT_READABLE), outcome="unreadable")
+        self._hooks.came(decoded)
+        meaning = translate(decoded, self._agent())
         if isinstance(meaning, Ignored):
-            unreadable = meaning.reason == NOT_READABLE
-            return _ignored(meaning, outcome="unreadable" if unreadable else "ignored")
+            return _ignored(meaning, outcome="ignored")
         if not self._allowed.serves(meaning.event.project_id, meaning.project_path):
             refused = Ignored(reason=NOT_SERVED, kind=meaning.kind, action=meaning.action)
             return _ignored(refused, outcome="not_allowed")
@@ -215,13 +222,6 @@ async def _gathered(request: web.Request) -> bytes | None:
         if len(body) > LARGEST_BODY:
             return None
     return bytes(body)
-
-
-def _meaning(body: bytes, agent: Agent) -> Meaning:
-    try:
-        return translate(msgspec.json.decode(body), agent)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return Ignored(reason=NOT_READABLE)
 
 
 def _ignored(meaning: Ignored, *, outcome: str) -> Answer:

@@ -1,4 +1,6 @@
-"""Builds ingest: two ports, one log, a poller. Called by `libs.common.service` by `__main__`.
+"""Builds ingest: two ports, one log. Called by `libs.common.service` by `__main__`.
+
+`wiring_pollers` builds what looks at GitLab and Jira.
 
 The ports are open before NATS is there, so that GitLab gets a 503 instead of no answer.
 """
@@ -9,32 +11,24 @@ import asyncio
 import contextlib
 import errno
 from collections.abc import AsyncIterator
-from typing import Any
 
 import structlog
 from aiohttp import web
 
 from libs.common.clock import SystemClock
 from libs.common.errors import AgentError
-from libs.common.gitlab.client import GitLabClient
-from libs.common.gitlab.server import Server
 from libs.common.jetstream.artifacts import Artifacts
 from libs.common.jetstream.connection import Connection, connected
-from libs.common.jetstream.kv import JetStreamKeyValue
-from libs.common.jetstream.leases import Leases
 from libs.common.jetstream.log import JetStreamLog
-from libs.common.jetstream.topology import LOCKS
-from libs.common.jira.client import JiraClient
 from libs.common.service import Life, Running, listen
 from libs.common.settings import reveal
-from services.ingest.agent import AgentLookup, say_what_counts
+from services.ingest.agent import AgentLookup
 from services.ingest.intake import Intake, watch_fill
-from services.ingest.jira_issues import Rules
-from services.ingest.jira_poller import JiraPoller, Ports
 from services.ingest.late_log import LateLog
 from services.ingest.settings import Settings
 from services.ingest.task_door import TaskDoor
 from services.ingest.webhook import PATH, Webhook
+from services.ingest.wiring_pollers import look_at_gitlab, look_at_jira, watched_hooks
 
 log = structlog.get_logger()
 SHUTDOWN_SECONDS = 10.0
@@ -47,19 +41,21 @@ async def wire(settings: Settings, life: Life) -> AsyncIterator[Running]:
     clock, late = SystemClock(), LateLog()
     intake = Intake(late)
     lookup = AgentLookup(settings.agent_gitlab_username)
+    hooks = watched_hooks(settings, clock)
     webhook = Webhook(
         keys=settings.keys(),
         allowed=settings.allowed_projects(),
         intake=intake,
         clock=clock,
         agent=lambda: lookup.agent,
+        hooks=hooks,
     )
     door = TaskDoor(secret=reveal(settings.task_door_secret), log=late, artifacts=late, clock=clock)
     running = Running(loops=[lambda stopping: watch_fill(intake, late, stopping)])
     async with contextlib.AsyncExitStack() as ports:
         there = await ports.enter_async_context(_log_connection(settings, life, late, running))
-        await _look_up_agent(settings, lookup, running, ports)
-        await _poll_jira(settings, there, running, ports)
+        await look_at_gitlab(settings, lookup, hooks, there=there, running=running, stack=ports)
+        await look_at_jira(settings, there=there, running=running, stack=ports)
         try:
             number = await ports.enter_async_context(
                 _serving(webhook.application(), settings.host, settings.port, name="PORT")
@@ -77,56 +73,6 @@ async def wire(settings: Settings, life: Life) -> AsyncIterator[Running]:
         except AgentError as error:
             life.lost(str(error))
         yield running
-
-
-async def _look_up_agent(
-    settings: Settings, lookup: AgentLookup, running: Running, stack: contextlib.AsyncExitStack
-) -> None:
-    token = reveal(settings.gitlab_read_token)
-    if not token:
-        say_what_counts(settings.agent_gitlab_username)
-        return
-    server = Server(
-        url=settings.gitlab_url,
-        token=token,
-        token_setting="GITLAB_READ_TOKEN",  # noqa: S106  # the setting's name
-        ca_bundle=str(settings.ca_bundle) if settings.ca_bundle else None,
-        allow_http=settings.allow_http_gitlab,
-    )
-    users = await stack.enter_async_context(GitLabClient(server, workers=1))
-    running.loops.append(lambda stopping: lookup.run(users, stopping))
-
-
-async def _poll_jira(
-    settings: Settings,
-    there: asyncio.Future[Connection],
-    running: Running,
-    stack: contextlib.AsyncExitStack,
-) -> None:
-    server = settings.jira_server()
-    if server is None:
-        return
-    jira = await stack.enter_async_context(JiraClient(server))
-    rules = Rules(
-        status=settings.jira_trigger_status,
-        projects={project.key: project for project in settings.jira_project_map},
-        allowed_users=settings.jira_allowed_users,
-    )
-
-    async def poll(stopping: asyncio.Event) -> None:
-        told = asyncio.create_task(stopping.wait())
-        either: set[asyncio.Future[Any]] = {there, told}
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        if there.done():
-            clock, connection = SystemClock(), there.result()
-            leases = Leases(JetStreamKeyValue(connection, LOCKS), clock)
-            ports = Ports(jira=jira, log=JetStreamLog(connection), leases=leases, clock=clock)
-            poller = JiraPoller(ports, rules, settings.jira_poll_interval)
-            running.details["jira"] = poller.trouble
-            await poller.run(stopping)
-        await told
-
-    running.loops.append(poll)
 
 
 @contextlib.asynccontextmanager
