@@ -162,7 +162,7 @@ class Desk:
 
     async def _rows(self, which: Wanted) -> AsyncIterator[tuple[Row, Stored]]:
         """All that are meant and were not dropped, oldest first."""
-        async for stored in self._letters.after(0, since=which.since or _EPOCH):
+        async for stored in self._letters.since(which.since or _EPOCH):
             letter = read(stored)
             if not which.takes(letter):
                 continue

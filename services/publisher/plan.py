@@ -13,6 +13,7 @@ from libs.common.events.tasks import TaskRequested
 from libs.common.gitlab.models import Discussion, MergeRequest
 from services.publisher.fingerprints import Named, place_of
 from services.publisher.markers import read_markers
+from services.publisher.mishap_words import MISHAP
 from services.publisher.replies import REPLY
 
 SUMMARY = "summary"
@@ -67,7 +68,7 @@ def ours(discussions: Sequence[Discussion], user_id: int) -> Ours:
             continue
         first = discussion.notes[0]
         for mark in read_markers(first.body):
-            if mark.fingerprint == REPLY:
+            if mark.fingerprint in {REPLY, MISHAP}:
                 continue
             if mark.fingerprint in {SUMMARY, NOTICE}:
                 standing.setdefault(
@@ -89,10 +90,13 @@ def ours(discussions: Sequence[Discussion], user_id: int) -> Ours:
 def todo(wanted: Sequence[Named], found: Ours, task_id: str) -> Todo:
     """Split what the review wants: there already, said before at this place, or to be posted.
 
-    A thread of an earlier task silences one finding at its place, not every later one.
+    A thread of an earlier task silences one finding at its place, not every later one. On the
+    same head a finding that people resolved is none any more.
     """
     mine = {t.fingerprint: t.discussion_id for t in found.threads if t.task_id == task_id}
-    earlier = [place_of(t.fingerprint) for t in found.threads if t.task_id != task_id and t.open]
+    others = [t for t in found.threads if t.task_id != task_id]
+    earlier = [place_of(t.fingerprint) for t in others if t.open]
+    settled = [t.fingerprint for t in others if not t.open and _same_head(t.task_id, task_id)]
     missing: list[Named] = []
     present: list[tuple[Named, str]] = []
     still_open: list[Named] = []
@@ -100,12 +104,19 @@ def todo(wanted: Sequence[Named], found: Ours, task_id: str) -> Todo:
         place = place_of(item.fingerprint)
         if item.fingerprint in mine:
             present.append((item, mine[item.fingerprint]))
+        elif item.fingerprint in settled:
+            settled.remove(item.fingerprint)
         elif place in earlier:
             earlier.remove(place)
             still_open.append(item)
         else:
             missing.append(item)
     return Todo(missing=tuple(missing), present=tuple(present), still_open=tuple(still_open))
+
+
+def _same_head(task_id: str, other: str) -> bool:
+    """Of reviews: project, iid and head are the first four parts of the id."""
+    return task_id.split("-")[:4] == other.split("-")[:4]
 
 
 def outdated(request: TaskRequested, mr: MergeRequest | None) -> str | None:

@@ -144,5 +144,9 @@ class Ports:
 
     def alone(self, request: TaskRequested) -> AbstractAsyncContextManager[object]:
         """The lease of the merge request or issue: one publisher at a time writes to it."""
-        key = f"publish.{request.scope}.{request.ref}"
+        return self.alone_at(request.scope, request.ref)
+
+    def alone_at(self, scope: str, ref: str) -> AbstractAsyncContextManager[object]:
+        """The same where there is no request."""
+        key = f"publish.{scope}.{ref}"
         return self.leases.held(key, ttl=self.lease_seconds, wait=_PATIENCE)

@@ -16,8 +16,9 @@ from libs.common.jetstream.consumer import Consumer
 from libs.common.jetstream.dead_letters import DeadLetters
 from libs.common.jetstream.kv import JetStreamKeyValue
 from libs.common.jetstream.leases import Leases
+from libs.common.jetstream.letters import Letters
 from libs.common.jetstream.log import JetStreamLog
-from libs.common.jetstream.topology import DEDUP, LOCKS
+from libs.common.jetstream.topology import DEDUP, LOCKS, WATERMARKS
 from libs.common.jira.client import JiraClient
 from libs.common.jira.server import JiraServer
 from libs.common.reviewed import Reviewed
@@ -25,6 +26,7 @@ from libs.common.service import Life, Running
 from libs.common.settings import reveal
 from services.publisher.firewall import Policy
 from services.publisher.handlers import on_event
+from services.publisher.mishaps import Mishaps
 from services.publisher.ports import Ports
 from services.publisher.repository import GitRepository
 from services.publisher.settings import Settings
@@ -42,7 +44,7 @@ def _hosts(*urls: str | None) -> frozenset[str]:
 
 @asynccontextmanager
 async def wire(settings: Settings, life: Life) -> AsyncIterator[Running]:
-    """Connect, and yield the consumer as the one loop."""
+    """Connect, and yield the consumer and the look at dead letters as loops."""
     clock = SystemClock()
     token = reveal(settings.gitlab_token)
     server = Server(
@@ -87,4 +89,6 @@ async def wire(settings: Settings, life: Life) -> AsyncIterator[Running]:
             clock=clock,
         )
 
-        yield Running(loops=[consumer.run], checks={"nats": connection.trouble})
+        watermarks = JetStreamKeyValue(connection, WATERMARKS)
+        mishaps = Mishaps(Letters(connection), watermarks, ports)
+        yield Running(loops=[consumer.run, mishaps.run], checks={"nats": connection.trouble})

@@ -16,12 +16,16 @@ from libs.common.events.facts import MrOpened
 from libs.common.jetstream import dead_letters as writing
 from libs.common.jetstream import reading
 from libs.common.jetstream.consumer import Consumer
+from libs.common.jetstream.kv import JetStreamKeyValue
 from libs.common.jetstream.letters import LETTER, Letters, read
+from libs.common.jetstream.topology import WATERMARKS
 from services.ops import dead_letters
 from services.ops.__main__ import parser
 from services.ops.doctor.situation import Situation
 from services.ops.terminal import Terminal
+from services.publisher.mishaps import Mishaps
 from tests.contract.event_log import opened, published
+from tests.unit.publisher.world import World
 
 pytestmark = pytest.mark.real
 ALMOST_TOO_LARGE = 1_032_192 - 250
@@ -231,3 +235,20 @@ async def test_an_event_nobody_can_decode_is_a_letter_like_any_other(connection,
     await bury(connection, 1)
 
     assert "not json" in (await gca("show", "1"))[1]
+
+
+async def test_the_publisher_tells_of_new_letters_once_also_after_a_restart(connection, event_log):
+    world = World()
+    await bury(connection, await appended(event_log, fact(7)))
+    watermarks = JetStreamKeyValue(connection, WATERMARKS)
+    world.clock = SystemClock()
+
+    for _ in range(2):
+        mishaps = Mishaps(Letters(connection), watermarks, world.ports())
+        await mishaps.look()
+        await mishaps.look()
+    await bury(connection, await appended(event_log, fact(7)), service="coder")
+    await mishaps.look()
+
+    [discussion] = world.mr.discussions
+    assert "gca dead-letters show 1" in discussion.notes[0].body

@@ -87,11 +87,9 @@ class Letters:
         self._connection = connection
         self._fates = JetStreamKeyValue(connection, DEDUP)
 
-    async def after(self, place: int, *, since: datetime | None = None) -> AsyncIterator[Stored]:
-        """All after `place`, or since a time when one is given; oldest first, in batches."""
-        asked: dict[str, Any] = {"seq": place + 1}
-        if since is not None:
-            asked = {"start_time": since.isoformat()}
+    async def since(self, moment: datetime) -> AsyncIterator[Stored]:
+        """All that were written then or later, oldest first, in batches."""
+        asked: dict[str, Any] = {"start_time": moment.isoformat()}
         while True:
             asked |= {"next_by_subj": "dead.>", "batch": _AT_ONCE}
             some = await reading.batch(self._connection, DEAD_LETTERS, asked)

@@ -88,3 +88,19 @@ def test_the_oldest_of_our_summaries_is_the_one_kept_up_to_date():
     assert (11, "t1") == (found.summary.note_id, found.summary.task_id)
     assert found.of_task("t1")
     assert not found.of_task("t2")
+
+
+def test_a_finding_that_people_resolved_is_not_said_again_of_the_same_head():
+    first, again, later = (
+        f"review-42-7-{'a' * 16}-0",
+        f"review-42-7-{'a' * 16}-rx",
+        "review-42-7-b-0",
+    )
+    found = plan.ours([thread(finding(), first, resolved=True)], ME)
+
+    same = plan.todo(named([finding(), finding(comment="Another.")]), found, again)
+    moved = plan.todo(named([finding()]), found, later)
+
+    assert ["Another."] == [item.finding.comment for item in same.missing]
+    assert () == same.still_open
+    assert 1 == len(moved.missing)

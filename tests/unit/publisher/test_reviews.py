@@ -324,3 +324,20 @@ class _FailAt:
 
 def _with(ports: object, gitlab: object) -> object:
     return dataclasses.replace(ports, gitlab=gitlab)  # type: ignore[type-var]
+
+
+async def test_a_replayed_review_refreshes_the_summary_in_place_and_adds_what_is_new(world):
+    await world.requested()
+    await world.deliver(await world.ended(review(*FINDINGS[:2], summary="First look.")))
+    [before] = [d.notes[0].id for d in world.mr.discussions if d.individual_note]
+    again = f"review-42-7-{HEAD[:16]}-rnight"
+
+    request = await world.requested(task_id=again)
+    result = review(*FINDINGS, task_id=again, summary="Second look.")
+    await world.deliver(await world.ended(result, request))
+
+    [summary] = [d.notes[0] for d in world.mr.discussions if d.individual_note]
+    assert before == summary.id
+    assert "Second look." in summary.body
+    assert "First look." not in summary.body
+    assert 4 == len([d for d in world.mr.discussions if not d.individual_note])
