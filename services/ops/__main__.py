@@ -35,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
     history.add_argument("what", metavar="PROJECT!IID or KEY", help="such as 42!7 or PROJ-123")
     history.add_argument("--json", action="store_true", help="one JSON object per line")
     history.add_argument("--follow", action="store_true", help="go on with new events")
-    counts = commands.add_parser("stats", help="reviews, failures, tokens, cost, seconds")
+    counts = commands.add_parser("stats", help="reviews, answers, code, failures, cost, seconds")
     counts.add_argument("--since", default="7d", help="how far back, such as 12h or 7d")
     counts.add_argument("--json", action="store_true", help="one JSON object")
     dead_letters.add_arguments(

@@ -1,4 +1,4 @@
-"""`gca stats`: what reviews were made, what they cost, how long they took; read from the log."""
+"""`gca stats`: what tasks were done, what they cost, how long they took; read from the log."""
 
 from __future__ import annotations
 
@@ -20,7 +20,12 @@ from services.ops.terminal import Terminal
 LONGEST = timedelta(days=3650)
 MOST_NAMES = 20
 """Projects whose paths are looked up; the busiest ones."""
+_STAGE = 24
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_HEADS = (
+    *("reviews", "answers", "changes", "failed", "tokens", "cost"),
+    *("findings", "commits", "MRs", "refused", "superseded"),
+)
 _BARS, _PLAIN_BARS = ("█", "▒"), ("#", "x")
 
 
@@ -61,7 +66,7 @@ async def run(since: str, situation: Situation, terminal: Terminal, *, as_json: 
 
 async def _names(tally: Tally, situation: Situation) -> dict[str, str]:
     """Paths by project id, as far as GitLab tells them."""
-    busiest = sorted(tally.projects, key=lambda p: tally.projects[p].reviews, reverse=True)
+    busiest = sorted(tally.projects, key=lambda p: tally.projects[p].done, reverse=True)
     async with Live(situation) as live:
         found = {}
         for project in busiest[:MOST_NAMES]:
@@ -90,7 +95,7 @@ def lines(
         for part in textwrap.wrap(text, width, subsequent_indent="  ")
     ]
     found.append("")
-    found += _table("project", _by_reviews(tally, names), width)
+    found += _table("project", _by_work(tally, names), width)
     found += ["", *_chart(tally.days, width, bars, colored=colored)]
     if tally.stages:
         found += ["", *_stages(tally.stages)]
@@ -99,26 +104,33 @@ def lines(
 
 def _totals(tally: Tally, since: str) -> list[str]:
     total = tally.all
-    ended = total.reviews + total.failures
+    ended = total.done + total.failures
     share = f" ({total.failures / ended:.0%})" if ended else ""
-    counts = f"{total.reviews} reviews, {total.failures} failures{share}"
+    changes = f"{total.changes} code changes"
+    if total.unchanged:
+        changes += f" and {total.unchanged} with nothing to do"
+    done = f"{total.reviews} reviews, {total.answers} answers, {changes}"
+    other = f"{total.refused} refused, {total.superseded} superseded"
+    left = f"{total.commits} commits, {total.merge_requests} merge requests"
     found = [
-        f"last {since}: {counts}, {total.superseded} superseded, {total.findings} findings",
+        f"last {since}: {done}, {total.failures} failures{share}, {other}",
+        f"left: {total.findings} findings, {left}",
         f"tokens: {total.input_tokens:,} in, {total.output_tokens:,} out; cost {total.cost:,.2f}",
     ]
-    if tally.reasons:
-        told = ", ".join(f"{number} {reason}" for reason, number in tally.reasons.most_common())
-        found.append(f"failed by: {told}")
+    for label, counts in (("failed", tally.reasons), ("refused", tally.refusals)):
+        if counts:
+            told = ", ".join(f"{number} {why}" for why, number in counts.most_common())
+            found.append(f"{label} by: {told}")
     return found
 
 
-def _by_reviews(tally: Tally, names: dict[str, str]) -> list[tuple[str, Numbers]]:
-    rows = sorted(tally.projects.items(), key=lambda row: row[1].reviews, reverse=True)
+def _by_work(tally: Tally, names: dict[str, str]) -> list[tuple[str, Numbers]]:
+    rows = sorted(tally.projects.items(), key=lambda row: row[1].done, reverse=True)
     return [(names.get(project, project), numbers) for project, numbers in rows]
 
 
 def _table(title: str, rows: list[tuple[str, Numbers]], width: int) -> list[str]:
-    heads = [title, "reviews", "failed", "findings", "tokens", "cost", "superseded"]
+    heads = [title, *_HEADS]
     shown = [[_tail(name, width - 12), *_cells(numbers)] for name, numbers in rows]
     sizes = [max(len(line[i]) for line in [heads, *shown]) for i in range(len(heads))]
     while len(sizes) > 2 and sum(sizes) + 2 * (len(sizes) - 1) > width:
@@ -132,14 +144,11 @@ def _tail(name: str, most: int) -> str:
 
 
 def _cells(numbers: Numbers) -> list[str]:
-    return [
-        f"{numbers.reviews}",
-        f"{numbers.failures}",
-        f"{numbers.findings}",
-        f"{numbers.input_tokens + numbers.output_tokens:,}",
-        f"{numbers.cost:,.2f}",
-        f"{numbers.superseded}",
-    ]
+    tokens = numbers.input_tokens + numbers.output_tokens
+    work = (numbers.reviews, numbers.answers, numbers.changes, numbers.failures)
+    left = (numbers.findings, numbers.commits, numbers.merge_requests)
+    ended = (numbers.refused, numbers.superseded)
+    return [*map(str, work), f"{tokens:,}", f"{numbers.cost:,.2f}", *map(str, (*left, *ended))]
 
 
 def _row(line: list[str], sizes: list[int]) -> str:
@@ -151,17 +160,17 @@ def _row(line: list[str], sizes: list[int]) -> str:
 def _chart(
     days: dict[date, Numbers], width: int, bars: tuple[str, str], *, colored: bool
 ) -> list[str]:
-    """A bar per day: reviews, then failures."""
-    most = max(n.reviews + n.failures for n in days.values()) or 1
+    """A bar per day: what was done, then failures."""
+    most = max(n.done + n.failures for n in days.values()) or 1
     room = max(width - 24, 10)
     full, failed = bars
-    found = [f"by day ({full} reviews, {failed} failures)"]
+    found = [f"by day ({full} done, {failed} failures)"]
     for day in sorted(days):
         numbers = days[day]
-        good, bad = (_length(n, most, room) for n in (numbers.reviews, numbers.failures))
+        good, bad = (_length(n, most, room) for n in (numbers.done, numbers.failures))
         bar = paint(full * good, "green", colored=colored) if good else ""
         bar += paint(failed * bad, "red", colored=colored) if bad else ""
-        counts = f"{numbers.reviews}" + (f" + {numbers.failures}" if numbers.failures else "")
+        counts = f"{numbers.done}" + (f" + {numbers.failures}" if numbers.failures else "")
         found.append(f"{day}  {bar} {counts}")
     return found
 
@@ -171,10 +180,10 @@ def _length(number: int, most: int, room: int) -> int:
 
 
 def _stages(stages: dict[str, Stage]) -> list[str]:
-    found = [f"{'seconds per stage':<18} {'median':>8} {'p90':>8} {'longest':>8}"]
+    found = [f"{'seconds per stage':<{_STAGE}} {'median':>8} {'p90':>8} {'longest':>8}"]
     for name, stage in sorted(stages.items(), key=lambda item: item[1].total, reverse=True):
         middle, high = stage.percentile(0.5), stage.percentile(0.9)
-        found.append(f"{name[:18]:<18} {middle:>8.1f} {high:>8.1f} {stage.longest:>8.1f}")
+        found.append(f"{name[:_STAGE]:<{_STAGE}} {middle:>8.1f} {high:>8.1f} {stage.longest:>8.1f}")
     return found
 
 
@@ -184,6 +193,7 @@ def as_object(tally: Tally, names: dict[str, str], start: datetime) -> str:
         "since": start.isoformat(),
         "all": tally.all,
         "failures_by_reason": dict(tally.reasons),
+        "refusals_by_code": dict(tally.refusals),
         "projects": [
             {"project": project, "path": names.get(project, ""), **msgspec.to_builtins(numbers)}
             for project, numbers in tally.projects.items()

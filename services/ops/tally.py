@@ -14,6 +14,10 @@ import msgspec
 
 from libs.common.events.envelope import Recorded
 from libs.common.events.tasks import (
+    Answered,
+    ChangesProposed,
+    NothingToDo,
+    Refused,
     Result,
     ReviewDone,
     Superseded,
@@ -29,15 +33,29 @@ SAMPLE = 1_000
 
 
 class Numbers(msgspec.Struct, kw_only=True):
-    """What was counted for a project, a day, or all."""
+    """What was counted for a project (of Jira: by its key), a day, or all."""
 
     reviews: int = 0
+    answers: int = 0
+    """To questions; the help is none."""
+    changes: int = 0
+    """Sessions that handed in code; `commits` are those of them that reached a branch."""
+    unchanged: int = 0
+    """Sessions that were to write code and found nothing to do."""
     failures: int = 0
+    refused: int = 0
     superseded: int = 0
     findings: int = 0
+    commits: int = 0
+    merge_requests: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
     cost: float = 0.0
+
+    @property
+    def done(self) -> int:
+        """Tasks that ended as they were meant to."""
+        return self.reviews + self.answers + self.changes + self.unchanged
 
 
 class Stage(msgspec.Struct, kw_only=True):
@@ -63,6 +81,10 @@ class Stage(msgspec.Struct, kw_only=True):
         return ordered[min(int(share * len(ordered)), len(ordered) - 1)] if ordered else 0.0
 
 
+_Worked = ReviewDone | Answered | ChangesProposed | NothingToDo
+_Ended = _Worked | TaskFailed | Refused | Superseded
+
+
 class _Open(msgspec.Struct):
     requested: datetime
     ended: datetime | None = None
@@ -76,6 +98,7 @@ class Tally:
         self.projects: dict[str, Numbers] = {}
         self.days: dict[date, Numbers] = {}
         self.reasons: Counter[str] = Counter()
+        self.refusals: Counter[str] = Counter()
         self.stages: dict[str, Stage] = {}
         self._open: OrderedDict[str, _Open] = OrderedDict()
         self._chance = random.Random(0)  # noqa: S311  # samples, guards nothing
@@ -87,7 +110,9 @@ class Tally:
                 self._open[event.task_id] = _Open(record.time)
                 if len(self._open) > MOST_OPEN:
                     self._open.popitem(last=False)
-            case ReviewDone() | TaskFailed() | Superseded():
+            case Answered(help=True):
+                self._open.pop(event.task_id, None)
+            case Result() if isinstance(event, _Ended):
                 if not event.task_id.startswith("echo-"):
                     self._end(event, record)
             case TaskPublished():
@@ -95,23 +120,31 @@ class Tally:
             case _:
                 pass
 
-    def _end(self, event: Result, record: Recorded) -> None:
+    def _end(self, event: _Ended, record: Recorded) -> None:
         for numbers in self._numbers(record):
             _count(numbers, event)
         if isinstance(event, TaskFailed):
             self.reasons[event.reason] += 1
-        if isinstance(event, ReviewDone | TaskFailed):
+        if isinstance(event, Refused):
+            self.refusals[event.code] += 1
+        if isinstance(event, _Worked | TaskFailed):
             for name, seconds in event.stages.items():
-                self._stage(name, seconds)
+                self._stage(_of_kind(event.task_id, name), seconds)
         task = self._open.get(event.task_id)
-        if task is not None and not isinstance(event, Superseded):
+        if task is not None and not isinstance(event, Superseded | Refused):
             task.ended = record.time
-            self._stage("task to result", (record.time - task.requested).total_seconds())
+            seconds = (record.time - task.requested).total_seconds()
+            self._stage(_of_kind(event.task_id, "task to result"), seconds)
 
     def _published(self, event: TaskPublished, record: Recorded) -> None:
+        if event.commit_sha or event.merge_request_iid:
+            for numbers in self._numbers(record):
+                numbers.commits += bool(event.commit_sha)
+                numbers.merge_requests += bool(event.merge_request_iid)
         task = self._open.pop(event.task_id, None)
         if task is not None and task.ended is not None and event.outcome == "posted":
-            self._stage("result to posted", (record.time - task.ended).total_seconds())
+            seconds = (record.time - task.ended).total_seconds()
+            self._stage(_of_kind(event.task_id, "result to posted"), seconds)
 
     def _numbers(self, record: Recorded) -> list[Numbers]:
         project, day = record.subject.split(".")[2], record.time.astimezone().date()
@@ -125,17 +158,30 @@ class Tally:
         self.stages.setdefault(name, Stage()).add(max(seconds, 0.0), self._chance)
 
 
-def _count(numbers: Numbers, event: Result) -> None:
+def _of_kind(task_id: str, stage: str) -> str:
+    """The stage by its name alone for reviews; sessions of other kinds take other times."""
+    kind = task_id.partition("-")[0]
+    return stage if kind == "review" else f"{kind} {stage}"
+
+
+def _count(numbers: Numbers, event: _Ended) -> None:
     match event:
         case ReviewDone():
             numbers.reviews += 1
             numbers.findings += len(event.findings)
-            numbers.input_tokens += event.usage.input_tokens
-            numbers.output_tokens += event.usage.output_tokens
-            numbers.cost += event.usage.cost
+        case Answered():
+            numbers.answers += 1
+        case ChangesProposed():
+            numbers.changes += 1
+        case NothingToDo():
+            numbers.unchanged += 1
         case TaskFailed():
             numbers.failures += 1
+        case Refused():
+            numbers.refused += 1
         case Superseded():
             numbers.superseded += 1
-        case _:
-            pass
+    if isinstance(event, _Worked):
+        numbers.input_tokens += event.usage.input_tokens
+        numbers.output_tokens += event.usage.output_tokens
+        numbers.cost += event.usage.cost

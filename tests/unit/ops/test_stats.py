@@ -8,13 +8,36 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from libs.common import subjects
 from libs.common.errors import AgentError
 from libs.common.events.envelope import Recorded
-from libs.common.events.tasks import Echoed, Superseded, TaskFailed
+from libs.common.events.tasks import (
+    Answered,
+    ChangesProposed,
+    Echoed,
+    NothingToDo,
+    Refused,
+    Superseded,
+    TaskFailed,
+    Usage,
+)
 from services.ops import tally as tally_module
 from services.ops.stats import as_object, lines, parse_since
-from services.ops.tally import Stage, Tally
-from tests.unit.ops.chains import NOW, TASK, A, chain, done, opened, published, requested
+from services.ops.tally import Numbers, Stage, Tally
+from tests.unit.ops.chains import (
+    CODING,
+    ISSUE_TASK,
+    NOW,
+    TASK,
+    A,
+    B,
+    chain,
+    coding,
+    done,
+    opened,
+    published,
+    requested,
+)
 
 
 def counted(*records: Recorded) -> Tally:
@@ -37,8 +60,8 @@ BROKEN = chain(requested(), FAILED, published("failed"))
 def test_a_review_is_counted_once_with_what_it_cost():
     made = counted(*WHOLE)
 
-    expected = {"reviews": 1, "failures": 0, "superseded": 0, "findings": 1}
-    expected |= {"input_tokens": 1200, "output_tokens": 80, "cost": 0.5}
+    expected = {"reviews": 1, "findings": 1, "input_tokens": 1200, "output_tokens": 80}
+    expected = msgspec.to_builtins(Numbers()) | expected | {"cost": 0.5}
     assert expected == msgspec.to_builtins(made.all)
     assert expected == msgspec.to_builtins(made.projects["42"])
     assert [NOW.astimezone().date()] == list(made.days)
@@ -49,6 +72,73 @@ def test_failures_are_told_by_their_reason():
 
     assert {"model": 2} == dict(made.reasons)
     assert (made.all.reviews, made.all.failures, len(made.days)) == (1, 2, 3)
+
+
+COST = Usage(input_tokens=500, output_tokens=20, cost=0.25)
+PATCH = ChangesProposed(
+    task_id=CODING,
+    head_sha=A,
+    subject="s",
+    summary="",
+    files=("a.py",),
+    usage=COST,
+    stages={"session": 60.0},
+)
+COMMITTED = published(task_id=CODING, commit_sha=B)
+ASK = "ask-42-7-n555"
+ANSWER = Answered(task_id=ASK, head_sha=A, answer="Because.", usage=COST)
+
+
+def test_code_is_counted_with_its_commit_and_its_cost():
+    made = counted(*chain(coding(), PATCH, COMMITTED))
+
+    expected = {"changes": 1, "commits": 1, "input_tokens": 500, "output_tokens": 20, "cost": 0.25}
+    assert msgspec.to_builtins(Numbers()) | expected == msgspec.to_builtins(made.all)
+    seconds = {name: stage.total for name, stage in made.stages.items()}
+    assert {
+        "coding session": 60.0,
+        "coding task to result": 2.0,
+        "coding result to posted": 2.0,
+    } == seconds
+
+
+def test_a_merge_request_for_an_issue_is_counted_under_the_issue_s_project():
+    request = coding(task_id=ISSUE_TASK, scope="PROJ", ref="12")
+    end = msgspec.structs.replace(PATCH, task_id=ISSUE_TASK)
+    left = published(task_id=ISSUE_TASK, commit_sha=B, merge_request_iid=9)
+    names = (subjects.task_requested, subjects.task_result, subjects.task_published)
+    records = [
+        msgspec.structs.replace(record, subject=name("PROJ", 12, ISSUE_TASK))
+        for name, record in zip(names, chain(request, end, left), strict=True)
+    ]
+
+    made = counted(*records)
+
+    assert ["PROJ"] == list(made.projects)
+    assert (1, 1, 1) == (made.all.changes, made.all.commits, made.all.merge_requests)
+    assert any(line.startswith("PROJ ") for line in lines(made, {}, "7d", width=80))
+
+
+def test_answers_are_counted_and_the_help_is_not():
+    asked = coding(task_id=ASK, kind="ask")
+    help_given = msgspec.structs.replace(ANSWER, help=True)
+
+    made = counted(*chain(asked, ANSWER), *chain(asked, help_given))
+
+    assert (1, 0.25) == (made.all.answers, made.all.cost)
+
+
+def test_refusals_are_told_by_their_code_and_are_no_failures():
+    refused = Refused(task_id=CODING, head_sha=A, code="access")
+    nothing = NothingToDo(task_id=CODING, head_sha=A, summary="It is there.", usage=COST)
+
+    made = counted(*chain(coding(), refused), *chain(coding(), nothing))
+    told = "\n".join(lines(made, {}, "7d", width=120))
+
+    assert {"access": 1} == dict(made.refusals)
+    assert (1, 1, 0) == (made.all.refused, made.all.unchanged, made.all.failures)
+    assert "1 with nothing to do, 0 failures (0%), 1 refused" in told
+    assert "refused by: 1 access" in told
 
 
 def test_superseded_tasks_are_neither_reviews_nor_failures():
@@ -99,7 +189,9 @@ def test_the_report_fits_the_terminal(width):
     found = lines(made, names, "7d", width=width)
 
     assert max(map(len, found)) <= width
-    assert "last 7d: 1 reviews, 1 failures (50%)," in "\n".join(found)
+    assert "last 7d: 1 reviews, 0 answers, 0 code changes, 1 failures (50%)," in " ".join(
+        map(str.strip, found)
+    )
     assert any(line.startswith("a-group/") for line in found)
     chart = [line for line in found if line.startswith("2026-")]
     assert ["#" in chart[0], "x" in chart[1]] == [True, True]
@@ -119,7 +211,8 @@ def test_an_empty_log_is_said_to_be_empty():
 def test_json_holds_everything_by_stable_names():
     found = json.loads(as_object(counted(*WHOLE), {"42": "group/app"}, NOW))
 
-    assert {"since", "all", "failures_by_reason", "projects", "days", "stages"} == set(found)
+    counts = {"all", "failures_by_reason", "refusals_by_code"}
+    assert counts | {"since", "projects", "days", "stages"} == set(found)
     assert found["projects"][0]["path"] == "group/app"
     assert found["stages"]["session"]["median"] == 8.5
 
