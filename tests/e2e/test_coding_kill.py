@@ -7,13 +7,16 @@ so every request of a task is the last one before a death, at the price of a few
 from __future__ import annotations
 
 import contextlib
+import os
 import re
-from collections.abc import Awaitable, Callable
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from libs.common import subjects
 from libs.common.events.envelope import AnyEvent, NewEvent
@@ -26,7 +29,10 @@ from libs.common.events.tasks import (
     TaskRequested,
 )
 from libs.common.events.tasks import Issue as IssueRef
+from libs.common.launching import state
 from tests.e2e.coding import (
+    BUDGETS,
+    answered,
     comments_of_agent,
     commits_of,
     emoji_on,
@@ -41,7 +47,12 @@ from tests.simulators.gitlab import MergeRequest, Note, Project
 from tests.simulators.gitlab.faults import Fault, Faults
 from tests.simulators.jira import Issue
 
-pytestmark = [pytest.mark.e2e, pytest.mark.real, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.real,
+    pytest.mark.timeout(300),
+    pytest.mark.asyncio(loop_scope="module"),
+]
 AT_ONCE = 4
 """Tasks held at a time: not more than the calls of GitLab that a service has under way."""
 MOST_REQUESTS = 40
@@ -273,3 +284,87 @@ def moves_of(system: System, issue: Issue) -> list[str]:
         for item in change.items
         if change.author is system.tracker.jira.bot and item["fieldId"] == "status"
     ]
+
+
+# --- coder and Jobs -----------------------------------------------------------------------
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
+    folder = tmp_path_factory.mktemp("killed")
+    async with running_system(folder, settings=BUDGETS) as started:
+        yield started
+
+
+async def coder_killed_once(system: System, numbers: range) -> list[tuple[MergeRequest, Note]]:
+    """Commands whose coder died at these requests; fewer than asked for when it makes no more."""
+    mrs = [await open_draft(system) for _ in numbers]
+    for mr in mrs:
+        opened = subjects.mr_opened(mr.project.id, mr.iid, mr.head_sha)
+        await system.until(lambda s=opened: f'"subject": "{s}' in system.logs(), "the reviewer")
+    faults = [
+        system.gitlab.faults.add(
+            method="GET", path=rf"/projects/{mr.project.id}(/|$)", skip=number - 1, hang=True
+        )
+        for number, mr in zip(numbers, mrs, strict=True)
+    ]
+    notes = [await system.note(mr, "/copilot add a line") for mr in mrs]
+    died = []
+    for mr, note, fault in zip(mrs, notes, faults, strict=True):
+
+        async def held_or_done(mr=mr, fault=fault) -> bool:
+            return fault.times == 0 or bool(await system.requested(mr))
+
+        await system.until(held_or_done, "a request of the coder", seconds=60)
+        if not await system.requested(mr):
+            died.append((mr, note))
+    system.kill("coder")
+    # What came behind the coder's requests were the publisher's.
+    system.gitlab.faults.clear()
+    return died
+
+
+async def test_coder_killed_at_each_request_asks_for_one_commit(system):
+    died: list[tuple[MergeRequest, Note]] = []
+    for first in range(1, MOST_REQUESTS, AT_ONCE):
+        batch = await coder_killed_once(system, range(first, first + AT_ONCE))
+        died += batch
+        if len(batch) < AT_ONCE:
+            break
+
+    assert len(died) >= 6
+    for number, (mr, note) in enumerate(died, 1):
+        await answered(system, mr, note)
+        seen = (len(await system.requested(mr)), len(commits_of(mr.project)))
+        assert (1, 1) == seen, f"killed at request {number}"
+
+
+async def test_jobs_killed_while_they_run_are_started_again_and_end_in_one_commit_each(system):
+    system.model.mode, before = "sim-slow", len(system.model.requests)
+    mrs = [await open_draft(system) for _ in (state.SUPERVISOR, state.STEPS)]
+    notes = [await system.note(mr, "/copilot add a line") for mr in mrs]
+    await system.until(lambda: len(system.model.requests) >= before + 2, "the sessions to run")
+
+    system.model.mode = "sim-reviewer"
+    for mr, who in zip(mrs, (state.SUPERVISOR, state.STEPS), strict=True):
+        [request] = await system.requested(mr)
+        os.kill(process_of(system, request.task_id, who).pid, signal.SIGKILL)
+
+    for mr, note in zip(mrs, notes, strict=True):
+        await answered(system, mr, note)
+        assert (1, 1) == (len(commits_of(mr.project)), len(await system.requested(mr)))
+
+
+def process_of(system: System, task_id: str, file: str) -> state.Running:
+    """The supervisor, or the leader of the step that runs."""
+    for folder in (system.folder / "tasks").glob("gca-*"):
+        claim = state.read(folder / state.JOB, state.JobFile)
+        if claim is None or claim.task_id != task_id:
+            continue
+        if file == state.SUPERVISOR:
+            found = state.read(folder / file, state.Running)
+        else:
+            found = (state.read(folder / file, list[state.Running]) or [None])[-1]
+        assert found is not None
+        return found
+    raise AssertionError(f"no Job of {task_id}")
