@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import random
 from collections.abc import AsyncIterator
@@ -22,6 +23,7 @@ from libs.common.events.tasks import TaskRequested
 from libs.common.jetstream.connection import Connection
 from libs.common.jetstream.kv import JetStreamKeyValue
 from libs.common.jetstream.log import JetStreamLog
+from libs.common.jetstream.removals import on_removal
 from libs.common.jetstream.topology import DEDUP, LOCKS
 from libs.common.launching.effects import DoorAddress
 from libs.common.launching.launches import Launches
@@ -29,7 +31,7 @@ from libs.common.launching.local import LocalLauncher
 from libs.common.launching.plan import OpenTask
 from libs.common.launching.protocol import Launch, Launcher
 from libs.common.launching.reconciler import Reconciler
-from libs.common.launching.slots import Slots
+from libs.common.launching.slots import KEYS, Slots
 from libs.common.launching.state import Step
 from tests.fakes.launcher import FakeLauncher
 from tests.integration.test_reconciling import fresh
@@ -53,12 +55,13 @@ class House:
     """One log and one set of slots; replicas of services over the same Jobs."""
 
     def __init__(self, connection: Connection, launcher: Launcher) -> None:
+        self.connection = connection
         self.log = JetStreamLog(connection)
         self.locks = JetStreamKeyValue(connection, LOCKS)
         self.dedup = JetStreamKeyValue(connection, DEDUP)
         self.launcher = launcher
 
-    def replica(self, kind: str, *, slots: int, policy=all_wanted) -> Reconciler:
+    def replica(self, kind: str, *, slots: int, policy=all_wanted, every: float = 3) -> Reconciler:
         return Reconciler(
             log=self.log,
             launcher=self.launcher,
@@ -69,7 +72,8 @@ class House:
             source="coder" if kind == "coding" else "reviewer",
             policy=policy,
             door=DoorAddress(url="http://127.0.0.1:1", secret="s"),
-            every=3,
+            every=every,
+            slot_freed=functools.partial(on_removal, self.connection, LOCKS, KEYS),
         )
 
 
@@ -155,6 +159,31 @@ async def test_two_services_with_two_replicas_each_keep_to_the_slots_and_take_tu
     assert launcher.most <= slots
     last_of_others = max(order.index(wanted.task_id) for wanted in others)
     assert last_of_others < len(by_id) - 4, "the busy project had the others wait for all its tasks"
+
+
+async def test_who_waits_for_another_services_slot_hears_when_it_is_freed(connection: Connection):
+    """Told, not found by looking, which would take two seconds each time."""
+    launcher = Instant()
+    house = House(connection, launcher)
+    theirs = Slots(house.locks, 1)
+    reconciler = house.replica("review", slots=1, every=1000)
+    began = asyncio.get_running_loop().time()
+    async with running(reconciler), asyncio.timeout(30):
+        for number in range(5):
+            assert await theirs.take(f"coding-{number}")
+            wanted = fresh(number + 1)
+            await examples.requested(house.log, wanted)
+            reconciler.wake(subjects.task_requested("42", wanted.ref, wanted.task_id))
+            while not reconciler._waits:
+                await asyncio.sleep(0.01)
+            await theirs.free(f"coding-{number}")
+            assert await launcher.started.get() == wanted.task_id
+            await examples.ended(house.log, wanted)
+            launcher.exit(name_of(wanted), exit_code=0)
+            reconciler.wake(subjects.task_result("42", wanted.ref, wanted.task_id))
+            while await theirs.held() or reconciler._waits:
+                await asyncio.sleep(0.01)
+    assert asyncio.get_running_loop().time() - began < 5
 
 
 class Shop:

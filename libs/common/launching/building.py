@@ -12,6 +12,7 @@ from libs.common.clock import SystemClock
 from libs.common.jetstream.connection import Connection
 from libs.common.jetstream.kv import JetStreamKeyValue
 from libs.common.jetstream.log import JetStreamLog
+from libs.common.jetstream.removals import on_removal
 from libs.common.jetstream.topology import DEDUP, LOCKS
 from libs.common.jetstream.unnamed import UnnamedArtifacts
 from libs.common.launching.effects import DoorAddress
@@ -22,7 +23,7 @@ from libs.common.launching.local_steps import LocalSettings, local_steps
 from libs.common.launching.protocol import Launch
 from libs.common.launching.reconciler import Hold, Policy, Reconciler
 from libs.common.launching.settings import JobSettings
-from libs.common.launching.slots import Slots
+from libs.common.launching.slots import KEYS, Slots
 from libs.common.launching.state import Step
 from libs.common.launching.sweeping import Sweeper
 from libs.common.settings import reveal
@@ -53,6 +54,7 @@ def reconciler(
         source=source,
         policy=policy,
         hold=hold,
+        slot_freed=functools.partial(on_removal, connection, LOCKS, KEYS),
         sweeper=Sweeper(
             log=log,
             folders=LocalFolders(jobs, clones),

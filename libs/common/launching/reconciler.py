@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -49,6 +49,8 @@ Policy = Callable[[list[OpenTask], list[Recorded]], dict[str, str]]
 Hold = Callable[[list[OpenTask], list[Recorded], set[str]], set[str]]
 """All open tasks, all histories known and the ids of open tasks that were ever started, to the ids
 of those that must not start yet."""
+SlotFreed = Callable[[Callable[[], None]], Awaitable[None]]
+"""Has its argument called whenever a slot comes free, as far as it is noticed."""
 
 FULL_PASS_SECONDS = 30.0
 SETTLING_SECONDS = 2.0
@@ -78,6 +80,8 @@ class Reconciler:
     """Who waits for whom; with one, histories of coding tasks stay known until published."""
     every: float = FULL_PASS_SECONDS
     """Seconds between full passes, jittered by a fifth."""
+    slot_freed: SlotFreed | None = None
+    """Without it a task that waits for a slot of another service looks every two seconds."""
     sweeper: Sweeper | None = None
     """Runs beside the passes and removes what nobody needs any more."""
 
@@ -87,6 +91,8 @@ class Reconciler:
     _unknown_since: dict[str, datetime] = field(default_factory=dict, init=False)
     _courtesy: Courtesy = field(default_factory=Courtesy, init=False)
     _settling: bool = field(default=False, init=False)
+    _waits: bool = field(default=False, init=False)
+    """For a slot that another service has."""
     _took: float = field(default=0.0, init=False)
     """Seconds of the last pass."""
 
@@ -113,12 +119,19 @@ class Reconciler:
         """Pass after pass until `stopping`; a failed pass is logged and made again."""
         sweeping = asyncio.create_task(self.sweeper.run(stopping)) if self.sweeper else None
         try:
+            if self.slot_freed is not None:
+                with contextlib.suppress(AgentError):
+                    await self.slot_freed(self._look_for_slot)
             await self._passes(stopping)
         finally:
             await self._endings.close()
             if sweeping is not None:
                 sweeping.cancel()
                 await asyncio.gather(sweeping, return_exceptions=True)
+
+    def _look_for_slot(self) -> None:
+        if self._waits:
+            self._event.set()
 
     async def _passes(self, stopping: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
@@ -179,7 +192,8 @@ class Reconciler:
         done = await self._clear([action for action in actions if action not in starts])
         done += await self._start(starts, stuck=_stuck(actions, done, view))
         self._courtesy.left((action.kind for action in left), view.now)
-        self._settling = is_settling(view) or waits_for_others(view, actions)
+        self._waits = waits_for_others(view, actions)
+        self._settling = self._waits or is_settling(view)
         self._histories.forget_ended()
         _tell(Counter(what for action in done if (what := repaired(action, view.requests))))
 

@@ -12,6 +12,8 @@ from libs.common.kv import Entry, KeyValue
 
 TTL = 90
 _PREFIX = "slot."
+KEYS = f"{_PREFIX}*"
+"""Pattern of the keys of all slots."""
 
 
 class Slots:
