@@ -15,6 +15,7 @@ from libs.common.errors import AgentError
 from libs.common.events.envelope import Recorded
 from libs.common.jetstream.connection import Connection, connected
 from libs.common.jetstream.follow import follow
+from libs.common.jetstream.inspection import chain
 from services.ops import history
 from services.ops.doctor.situation import Situation
 from services.ops.live import Live
@@ -67,10 +68,11 @@ class Shown:
         self._start: datetime | None = None
         self._last: dict[int, Why] = {}
 
-    def whole(self, seen: Seen) -> None:
-        if seen.history:
-            self._start = seen.history[0].time
-        rows = history.rows(seen.history, launches=seen.launches, letters=seen.letters)
+    def whole(self, records: Sequence[Recorded], seen: Seen) -> None:
+        """Every event there ever was, with the Jobs and letters of what counts now."""
+        if records:
+            self._start = records[0].time
+        rows = history.rows(records, launches=seen.launches, letters=seen.letters)
         self._rows(rows)
 
     def more(self, record: Recorded) -> None:
@@ -130,6 +132,11 @@ class Source:
     situation: Situation
     about: About
 
+    async def chain(self) -> list[Recorded]:
+        """All events about it, also those that a newer one of their subject replaced: replays."""
+        about = self.about
+        return await chain(self.connection, about.scope, str(about.number))
+
     async def seen(self) -> Seen:
         about = self.about
         if about.is_issue:
@@ -162,7 +169,7 @@ async def run(
         source = Source(connection, live, situation, about)
         seen = await source.seen()
         shown = Shown(terminal, as_json=as_json)
-        shown.whole(seen)
+        shown.whole(await source.chain(), seen)
         shown.closing(answers(seen, about))
         if follow_on:
             await _follow(source, max((record.seq for record in seen.history), default=0), shown)

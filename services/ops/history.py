@@ -27,11 +27,14 @@ from libs.common.events.tasks import (
 )
 from libs.common.jetstream.letters import DeadLetter
 from libs.common.launching.launches import Attempts
+from libs.common.replaying import replay_id
 from services.ops.screen import asked, paint, printable, started, told, wanted
 from services.ops.screen import result as in_words
 from services.ops.why.answer import Why
 
-Kind = Literal["event", "task", "job", "session", "result", "failed", "published", "dead"]
+Kind = Literal[
+    "event", "task", "job", "session", "result", "failed", "published", "dead", "retry", "replay"
+]
 _COLORS = {"published": "green", "failed": "red", "dead": "red", "session": "grey", "job": "grey"}
 NARROW = 80
 Worked = ReviewDone | ChangesProposed | Answered | NothingToDo
@@ -80,7 +83,13 @@ def of_record(record: Recorded, start: datetime) -> list[Row]:
         "subject": record.subject,
         "task_id": getattr(event, "task_id", ""),
     }
+    if record.subject.startswith("retry."):
+        text = f"put back for the {record.subject.split('.')[1]}: {told(record)[1]}"
+        return [_at(record.time, start, "retry", text, **common)]
     kind, text, details = _told(record)
+    if record.replay_of:
+        kind, text = "replay", f"{text}, again (replay {replay_id(record)})"
+        details = details | {"replay": replay_id(record), "replay_of": record.replay_of}
     found = [_at(record.time, start, kind, text, details=details, **common)]
     if isinstance(event, Worked) and not (isinstance(event, Answered) and event.help):
         session = {"stages": event.stages, "usage": msgspec.to_builtins(event.usage)}

@@ -125,3 +125,28 @@ async def test_sr_37_a_server_that_is_away_is_named_without_its_login():
         await inspection.greet("nats://canary@127.0.0.1:1", 2)
     assert "127.0.0.1:1" in str(caught.value)
     assert "canary" not in str(caught.value)
+
+
+async def test_the_chain_has_what_was_replayed_and_put_back_beside_the_first_event(
+    connection, event_log
+):
+    await append(event_log, 7)
+    fact = (await event_log.history("mr.>"))[0]
+    for message_id, subject in (
+        ("replay-x-1", fact.subject),
+        ("retry-1", f"retry.reviewer.{fact.subject}"),
+    ):
+        await event_log.append(
+            NewEvent(
+                subject=subject,
+                event=fact.event,
+                message_id=message_id,
+                source="gca",
+                time=datetime.now(UTC),
+            )
+        )
+    await append(event_log, 8)
+
+    found = await inspection.chain(connection, "42", "7")
+
+    assert [1, 2, 3] == [record.seq for record in found]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -110,6 +110,17 @@ async def dead_letters_of(connection: Connection, scope: str, ref: str) -> list[
     filters = [f"dead.*.{tail}", f"dead.*.retry.*.{tail}"]
     found = await reading.last_per_subject(connection, DEAD_LETTERS, filters)
     return [letters.read(stored) for stored in found]
+
+
+async def chain(connection: Connection, scope: str, ref: str) -> list[Recorded]:
+    """Every event about one merge request or issue, and every retry of one; oldest first."""
+    begin = datetime.fromtimestamp(0, UTC)
+    found = [
+        record
+        for subject in (f"*.*.{scope}.{ref}.>", f"retry.*.*.*.{scope}.{ref}.>")
+        async for record in scan(connection, subject, begin)
+    ]
+    return sorted(found, key=lambda record: record.seq)
 
 
 async def scan(connection: Connection, subject: str, since: datetime) -> AsyncIterator[Recorded]:

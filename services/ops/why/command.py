@@ -11,6 +11,7 @@ from libs.common.events.envelope import Recorded
 from libs.common.events.facts import NoteCommand
 from libs.common.events.tasks import TaskKind, TaskRequested
 from libs.common.jetstream.inspection import ConsumerState
+from libs.common.replaying import first_id
 from services.ops.screen import left
 from services.ops.why import task as tasks
 from services.ops.why.answer import Why
@@ -18,14 +19,14 @@ from services.ops.why.evidence import Seen
 from services.ops.why.task import Words
 
 _NOUNS: dict[TaskKind, str] = {"review": "review", "ask": "answer", "coding": "change"}
-_OF_NOTE = re.compile(r".+-n([0-9]+)(-p[0-9]+)?")
+_OF_NOTE = re.compile(r".+-n([0-9]+)")
 ASK_AGAIN = "then ask again in a new note"
 MOVE_AGAIN = "then move the issue out of the status and back"
 
 
 def of_note(task: TaskRequested) -> int:
     """The note that asked for the task; 0 when none did."""
-    match = _OF_NOTE.fullmatch(task.task_id)
+    match = _OF_NOTE.fullmatch(first_id(task.task_id))
     return int(match[1]) if match else 0
 
 
@@ -58,7 +59,7 @@ def why_issue(seen: Seen) -> Why:
     if ready is None:
         return _never_ready(seen)
     change = ready.subject.rsplit(".", 1)[-1]
-    task = seen.newest(lambda task: task.task_id.endswith(f"-{change}"))
+    task = seen.newest(lambda task: first_id(task.task_id).endswith(f"-{change}"))
     if task is not None:
         return _of_task(task, seen, MOVE_AGAIN)
     found = tasks.letter(seen, "coder", ready.seq, MOVE_AGAIN)

@@ -167,5 +167,6 @@ def gave_up(last: DeadLetter, again: str) -> Why:
     return Why(
         code="dead_letter",
         text=f"the {last.service} gave up after {last.attempts} deliveries: {cut(last.reason)}",
-        mend=f"mend that, {again}",
+        mend=f"mend that, then put it back (`gca dead-letters retry {last.id}`), "
+        f"or {again.removeprefix('then ')}",
     )

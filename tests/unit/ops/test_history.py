@@ -174,3 +174,16 @@ def test_the_closing_line_is_never_cut(width):
 
     assert words(lines) == f"no review: {' '.join(answer.text.split())} -> {answer.mend.strip()}"
     assert all(len(line) <= (width or 10_000) for line in lines)
+
+
+def test_a_replay_and_a_retry_are_rows_of_their_own():
+    seen, again, retry = chain(opened(), opened(), opened())
+    again = msgspec.structs.replace(again, message_id="replay-night-m1", replay_of="m1")
+    retry = msgspec.structs.replace(retry, subject=f"retry.reviewer.{seen.subject}")
+
+    found = rows([seen, again, retry])
+
+    assert ["event", "replay", "retry"] == [row.kind for row in found]
+    assert "again (replay night)" in found[1].text
+    assert "m1" == found[1].details["replay_of"]
+    assert "put back for the reviewer: 42!7 open" in found[2].text

@@ -16,6 +16,7 @@ from libs.common.events.tasks import (
     RefusedCode,
     Superseded,
     TaskFailed,
+    TaskPublished,
 )
 from libs.common.jetstream.inspection import ConsumerState
 from libs.common.jetstream.letters import DeadLetter
@@ -449,3 +450,13 @@ def test_an_old_dead_letter_does_not_hide_what_came_after_it():
     )
 
     assert why(seen).code == "draft"
+
+
+def test_a_command_that_was_replayed_is_judged_by_its_newest_task():
+    again = f"{CODING}-rnight"
+    failed = TaskFailed(task_id=CODING, head_sha=A, reason="model")
+    told = TaskPublished(task_id=again, outcome="posted", commit_sha=A, branch="topic")
+    history = chain(asked(), coding(), failed, coding(task_id=again), told)
+    seen = Seen(history=history)
+
+    assert "done" == why_command(seen.commands()[0], seen).code
