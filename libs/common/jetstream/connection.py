@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -96,7 +96,7 @@ class Connection:
         headers: Mapping[str, str] | None = None,
     ) -> Msg:
         self._guard(body, headers)
-        with translated(f"asking {cut(subject)}"):
+        with translated(f"asking {cut(subject)}"), _every_cancel_counts():
             return await self._client.request(
                 subject, body, timeout=self.patience, headers=dict(headers) if headers else None
             )
@@ -157,6 +157,22 @@ class Connection:
             raise Permanent(
                 f"the message has {size} bytes, {self._client.max_payload - HEADROOM} are allowed"
             )
+
+
+@contextlib.contextmanager
+def _every_cancel_counts() -> Iterator[None]:
+    """Cancels the caller also when the answer came in the same moment.
+
+    The client waits by `asyncio.wait_for`, which before Python 3.12 swallows such a cancellation:
+    a loop that was told to end, and that nobody tells twice, would go on for ever.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
+    try:
+        yield
+    finally:
+        if task is not None and task.cancelling() > before:
+            raise asyncio.CancelledError
 
 
 class _Callbacks:
