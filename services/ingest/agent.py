@@ -1,7 +1,8 @@
 """Who the agent is in GitLab, so that it does not command itself; asked once, in the background.
 
 `run` is one of the service's loops where there is a read token. Until it knows, hooks are taken
-all the same: then only `/copilot` counts, or the name in AGENT_GITLAB_USERNAME.
+all the same: `/copilot` counts, and the name in AGENT_GITLAB_USERNAME; without one, each note that
+mentions somebody, as it may be us.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
+import msgspec
 import structlog
 
 from libs.common.errors import AgentError, Permanent, Temporary
@@ -35,6 +37,10 @@ class AgentLookup:
         self.agent = Agent(username=username)
         self.known = asyncio.Event()
         self._first_pause = first_pause
+
+    def seek(self) -> None:
+        """GitLab will be asked: from here on no mention is passed over for want of our name."""
+        self.agent = msgspec.structs.replace(self.agent, sought=True)
 
     async def run(self, users: Users, stopping: asyncio.Event) -> None:
         """Ask until there is an answer, then rest until `stopping`."""

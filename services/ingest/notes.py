@@ -40,9 +40,12 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True):
 
     username: str = ""
     user_id: int = 0
+    sought: bool = False
+    """GitLab is being asked: until it answers, whoever a note mentions may be us."""
 
 
 UNKNOWN = Agent()
+_SOMEBODY = re.compile(r"(?<![\w@/.-])@[A-Za-z0-9_]")
 
 
 class _Note(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,11 +82,16 @@ def _why_not(note: _Note, agent: Agent) -> str | None:
     changed = _changed(note.attributes)
     if changed:
         return changed
-    if command(note.text, agent.username) is None:
+    if command(note.text, agent.username) is None and not _may_call_us(note.text, agent):
         return NO_COMMAND
     if _is_ours(note, agent):
         return OURS
     return BY_BOT if _BOT.fullmatch(note.username) else None
+
+
+def _may_call_us(text: str, agent: Agent) -> bool:
+    """Reviewer and coder know who we are and pass over what is no command; nobody asks again."""
+    return agent.sought and not agent.username and _SOMEBODY.search(text) is not None
 
 
 def _changed(attributes: Body) -> str | None:

@@ -61,6 +61,7 @@ async def look_at_gitlab(  # all that ingest reads there
         allow_http=settings.allow_http_gitlab,
     )
     gitlab = await stack.enter_async_context(GitLabClient(server, workers=1, budget=Budget()))
+    lookup.seek()
     running.loops.append(lambda stopping: lookup.run(gitlab, stopping))
     if not settings.gitlab_poll:
         return

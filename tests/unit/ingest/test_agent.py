@@ -55,6 +55,13 @@ async def test_the_agent_is_whose_token_it_is() -> None:
     assert await known(AgentLookup(""), Accounts(BOT)) == Agent(username="gca-bot", user_id=99)
 
 
+async def test_until_gitlab_has_answered_the_agent_is_sought() -> None:
+    lookup = AgentLookup("")
+    lookup.seek()
+    assert lookup.agent == Agent(sought=True)
+    assert await known(lookup, Accounts(BOT)) == Agent(username="gca-bot", user_id=99)
+
+
 async def test_a_name_that_was_set_is_looked_up() -> None:
     accounts = Accounts(User(id=1, username="reader"), BOT)
     assert await known(AgentLookup("GCA-Bot"), accounts) == Agent(username="gca-bot", user_id=99)

@@ -86,6 +86,13 @@ def test_until_the_agent_is_known_only_the_slash_counts() -> None:
     assert command(note("@gca-bot review"), Agent(username="GCA-Bot"))
 
 
+def test_while_gitlab_is_asked_who_we_are_no_mention_is_passed_over() -> None:
+    sought = Agent(sought=True)
+    assert command(note("please, @gca-bot review"), sought)
+    assert reason(note("mail me@gca-bot.example"), sought) == notes.NO_COMMAND
+    assert reason(note("@alice, look"), Agent(username="gca-bot", sought=True)) == notes.NO_COMMAND
+
+
 @pytest.mark.parametrize("kind", ["Issue", "Commit", "Snippet", "Epic", None, ["MergeRequest"]])
 def test_a_note_elsewhere_is_no_command(kind: Any) -> None:
     assert reason(note(noteable_type=kind)) == notes.NOT_ON_MR
