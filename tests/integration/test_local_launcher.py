@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -327,6 +328,21 @@ async def test_a_claim_whose_launcher_died_before_the_start_counts_as_exited(mac
     state.write(machine.job / state.JOB, claim)
     job = await only_job(machine.launcher)
     assert (job.phase, job.reason) == ("exited", "its supervisor never came up")
+
+
+async def test_a_claim_from_before_the_clock_was_set_back_is_not_waited_for(machine: Machine):
+    machine.job.mkdir(parents=True)
+    claim = JobFile(
+        job_name=order().job_name,
+        task_id="t",
+        kind="review",
+        timeout=1,
+        launched_at=time.time() + 3600,
+    )
+    state.write(machine.job / state.JOB, claim)
+    assert (await only_job(machine.launcher)).phase == "exited"
+    async with asyncio.timeout(5):
+        await machine.launcher.cancel(order().job_name)
 
 
 async def test_a_reused_pid_is_not_taken_for_the_supervisor_and_not_killed(machine: Machine):
