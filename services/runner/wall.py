@@ -29,14 +29,13 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from libs.common import bubblewrap
 from libs.common.errors import cut
 from services.runner.run import CannotStart
 
 log = structlog.get_logger()
-PROGRAM = "bwrap"
 SETTING = "ALLOW_UNSANDBOXED_CODING"
 PROBE_SECONDS = 20.0
-NOBODY = "65534"
 INSIDE = "/run/gca"
 CLI = Path(INSIDE, "copilot")
 """Where the CLI is inside: its real place may tell about the operator's folders."""
@@ -84,7 +83,7 @@ async def wall(rooms: Rooms, environment: Mapping[str, str], *, needed: bool) ->
 
     Not `needed` means that the operator lets sessions run without one.
     """
-    program = shutil.which(PROGRAM)
+    program = shutil.which(bubblewrap.PROGRAM)
     bash = shutil.which("bash")
     why = "it is not installed" if not program else "there is no bash" if not bash else ""
     command: tuple[str, ...] = ()
@@ -99,17 +98,14 @@ async def wall(rooms: Rooms, environment: Mapping[str, str], *, needed: bool) ->
         return ()
     raise CannotStart(
         f"a coding session has a shell and needs a wall, but bubblewrap (bwrap) does not work: "
-        f"{why}. Install bubblewrap and allow user namespaces, or set {SETTING}=true to run "
-        "coding without a wall"
+        f"{why}. What helps: {bubblewrap.MEND}. Or set {SETTING}=true to run coding without a wall"
     )
 
 
 def arguments(rooms: Rooms, program: str, bash: str) -> tuple[str, ...]:
     """Bubblewrap's arguments; later mounts lie on top of earlier ones."""
     found = [
-        *("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts"),
-        *("--unshare-cgroup-try", "--uid", NOBODY, "--gid", NOBODY, "--hostname", "session"),
-        *("--die-with-parent", "--new-session", "--cap-drop", "ALL"),
+        *(*bubblewrap.OUTER, "--hostname", "session"),
         *("--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"),  # noqa: S108  a new, empty one
     ]
     for name in _KERNEL:
@@ -140,7 +136,7 @@ def script(rooms: Rooms) -> str:
     unpacked = shlex.quote(str(rooms.home / ".cache" / "copilot"))
     return (
         f"#!{INSIDE}/bash\n"
-        f"exec {INSIDE}/bwrap --unshare-user --die-with-parent --dev-bind / / "
+        f"exec {INSIDE}/bwrap {' '.join(bubblewrap.INNER)} "
         f"{real} --ro-bind {unpacked} {unpacked} "
         f"--tmpfs {shlex.quote(str(rooms.home / '.copilot'))} "
         f'--chdir "$PWD" -- {INSIDE}/bash "$@"\n'

@@ -523,6 +523,19 @@ async def bubblewrap_may_not_work(world):
     "wall for coding",
     "warning",
     "wall for coding",
+    "bubblewrap fails inside bubblewrap: bwrap: setting up uid map",
+    "kernel.apparmor_restrict_unprivileged_userns",
+)
+async def bubblewrap_may_not_work_within_itself(world):
+    """As with AppArmor's profile for bwrap that denies what it starts a namespace."""
+    fails = "echo bwrap: setting up uid map: Permission denied >&2; exit 1"
+    world.program("bwrap", f'case "$*" in *bwrap*) {fails};; esac')
+
+
+@breakage(
+    "wall for coding",
+    "warning",
+    "wall for coding",
     "is set, so coding runs without a wall",
     "take ALLOW",
 )

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import aiohttp
 
+from libs.common import bubblewrap
 from services.ops.doctor.check import Check, broken, ok, warning
 from services.ops.doctor.situation import Situation
 from services.ops.environments import HEALTH_PORTS, SERVICES
@@ -79,40 +80,55 @@ def pinned_cli() -> str:
     return ""
 
 
-WALL = (
-    *("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"),
-    *("--uid", "65534", "--gid", "65534", "--die-with-parent", "--new-session"),
-    *("--cap-drop", "ALL", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"),
-)
-"""What a coding session's wall is made of, around a program that does nothing."""
-
-
 async def wall_works(path: str | None) -> bool:
-    """Whether bubblewrap can build a wall here: tried, for a container may forbid it."""
-    code, _ = await _run("bwrap", *WALL, path=path)
-    return code == 0
+    """Whether bubblewrap can build a session's walls here: tried, for a container may forbid it."""
+    program = shutil.which(bubblewrap.PROGRAM, path=path)
+    return program is not None and (await _run(*bubblewrap.nested(program)))[0] == 0
 
 
 async def look_at_wall(situation: Situation) -> list[Check]:
-    code, said = await _run("bwrap", *WALL, path=situation.given.get("PATH"))
+    program = shutil.which(bubblewrap.PROGRAM, path=situation.given.get("PATH"))
     allowed = situation.value("ALLOW_UNSANDBOXED_CODING").lower() in {"true", "1", "yes"}
-    return [wall(code, said, allowed=allowed)]
-
-
-def wall(code: int | None, said: str, *, allowed: bool) -> Check:
-    """Pure: what stands between coding sessions and this machine; reviews need none."""
-    name = "wall for coding"
+    if program is None:
+        return [wall(bubblewrap_fails("", installed=False), allowed=allowed)]
+    code, said = await _run(*bubblewrap.nested(program))
     if code == 0:
-        return ok(name, "bubblewrap works; coding sessions run behind it")
-    why = "bubblewrap is not installed" if code is None else f"bubblewrap fails: {said[:120]}"
-    mend = "install bubblewrap (package bubblewrap) and allow user namespaces"
+        return [wall("", allowed=allowed)]
+    outer, _ = await _run(*bubblewrap.alone(program))
+    restricted = await asyncio.to_thread(_apparmor_restricts)
+    why = bubblewrap_fails(said, outer_works=outer == 0, restricted=restricted)
+    return [wall(why, allowed=allowed)]
+
+
+def bubblewrap_fails(
+    said: str, *, installed: bool = True, outer_works: bool = False, restricted: bool = False
+) -> str:
+    """Pure: why no session's walls can be built."""
+    if not installed:
+        return "bubblewrap is not installed"
+    what = "bubblewrap fails inside bubblewrap" if outer_works else "bubblewrap fails"
+    apparmor = f" ({bubblewrap.APPARMOR} is 1)" if restricted else ""
+    return f"{what}: {said[:120]}{apparmor}"
+
+
+def wall(why: str, *, allowed: bool) -> Check:
+    """Pure: what stands between coding sessions and this machine; reviews need none."""
+    name, mend = "wall for coding", bubblewrap.MEND
+    if not why:
+        return ok(name, "bubblewrap works, also inside itself; coding sessions run behind it")
     if allowed:
         meaning = f"{why}; ALLOW_UNSANDBOXED_CODING is set, so coding runs without a wall"
-        return warning(name, meaning, f"{mend}, then take ALLOW_UNSANDBOXED_CODING away")
+        return warning(name, meaning, f"{mend}; then take ALLOW_UNSANDBOXED_CODING away")
     meaning = (
         f"{why}, and ALLOW_UNSANDBOXED_CODING is not set: coding will be refused, reviews work"
     )
     return warning(name, meaning, mend)
+
+
+def _apparmor_restricts() -> bool:
+    with contextlib.suppress(OSError):
+        return Path("/proc/sys", *bubblewrap.APPARMOR.split(".")).read_text().strip() == "1"
+    return False
 
 
 async def look_at_system(situation: Situation) -> list[Check]:
