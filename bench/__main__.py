@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from bench import footprint, history, intake, reviews, rows
+from bench import call_rows, commands, footprint, history, intake, patches, reviews, rows
 from bench.children import ROOT
 from bench.machine import machine
 from bench.table import Page, Row, markdown, plain
@@ -33,6 +33,9 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     hooks: int = 2000
     turns: int = 4
     findings: tuple[int, ...] = reviews.FINDINGS
+    commands: int = 3
+    passages: int = 7
+    patch_bytes: int = patches.SIZE
     starts: int = 5
     memory_hooks: int = 10_000
     events: int = 300_000
@@ -40,7 +43,17 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
 
 
 QUICK = Size(
-    pairs=2, hooks=200, turns=1, findings=(0, 2), starts=1, memory_hooks=200, events=2000, reads=5
+    pairs=2,
+    hooks=200,
+    turns=1,
+    findings=(0, 2),
+    commands=1,
+    passages=1,
+    patch_bytes=1_000_000,
+    starts=1,
+    memory_hooks=200,
+    events=2000,
+    reads=5,
 )
 
 
@@ -49,6 +62,8 @@ class Measured(msgspec.Struct, kw_only=True):
 
     intake: intake.Intake | None = None
     reviews: list[reviews.Review] = []
+    commands: list[commands.Command] = []
+    patches: list[patches.Passage] = []
     starts: dict[str, footprint.Start] = {}
     weights: dict[str, footprint.Weight] = {}
     growth: dict[str, float] = {}
@@ -64,6 +79,14 @@ async def _intake(folder: Path, size: Size, found: Measured) -> None:
 
 async def _reviews(folder: Path, size: Size, found: Measured) -> None:
     found.reviews = await reviews.measure(folder, times=size.turns, findings=size.findings)
+
+
+async def _commands(folder: Path, size: Size, found: Measured) -> None:
+    found.commands = await commands.measure(folder, times=size.commands)
+
+
+async def _patches(folder: Path, size: Size, found: Measured) -> None:
+    found.patches = await patches.measure(folder, times=size.passages, size=size.patch_bytes)
 
 
 async def _start(folder: Path, size: Size, found: Measured) -> None:
@@ -82,6 +105,8 @@ async def _history(folder: Path, size: Size, found: Measured) -> None:
 PARTS: dict[str, Part] = {
     "intake": _intake,
     "reviews": _reviews,
+    "commands": _commands,
+    "patches": _patches,
     "start": _start,
     "memory": _memory,
     "history": _history,
@@ -95,15 +120,17 @@ def page(found: Measured, size: Size, about: list[tuple[str, str]]) -> Page:
     if found.intake:
         ratios.append(rows.intake_share(found.intake))
         others += rows.intake_rates(found.intake)
-    ratios += rows.calls(found.reviews)
+    ratios += call_rows.calls(found.reviews) + call_rows.command_calls(found.commands)
     if found.reviews:
         others += rows.waiting(found.reviews) + rows.sessions(found.reviews)
+    if found.patches:
+        others += rows.passages(found.patches)
     if found.reads:
         share, times = rows.history(found.reads)
         ratios.append(share)
         others.append(times)
     others += rows.starts(found.starts) + rows.weights(found.weights, size.memory_hooks)
-    lists = rows.call_lists(found.reviews)
+    lists = call_rows.call_lists(found.reviews) + call_rows.command_lists(found.commands)
     lists += rows.start_lists(found.starts) if found.starts else []
     lists += rows.growth_lists(found.growth) if found.growth else []
     return Page(command=COMMAND, machine=about, rows=[*ratios, *others], lists=lists)

@@ -27,7 +27,12 @@ from tests.e2e.system import System, running_system
 from tests.simulators.gitlab import LoggedRequest, MergeRequest
 
 FINDINGS = (0, 5, 20)
-_NUMBER = re.compile(r"/\d+(?=/|$)")
+_NAMES = (
+    (re.compile(r"/(\d+|[0-9a-f]{40})(?=/|$)"), "/:id"),
+    (re.compile(r"/branches/[^/]+$"), "/branches/:name"),
+    (re.compile(r"/files/[^/]+(?=/|$)"), "/files/:path"),
+)
+"""What differs between calls of one kind, as GitLab's documentation writes it."""
 
 
 class Review(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +63,7 @@ async def measure(folder: Path, *, times: int, findings: Iterable[int] = FINDING
     """`times` reviews of each number of findings, in order; the first is also the system's."""
     home = folder / "home"
     home.mkdir(parents=True)
-    settings = {"HOME": str(home), "COPILOT_CLI_PATH": str(_cli())}
+    settings = {"HOME": str(home), "COPILOT_CLI_PATH": str(installed_cli())}
     async with running_system(folder, settings=settings) as system:
         return [
             await review(system, f"bench/app{number}-{turn}", number)
@@ -67,7 +72,7 @@ async def measure(folder: Path, *, times: int, findings: Iterable[int] = FINDING
         ]
 
 
-def _cli() -> Path:
+def installed_cli() -> Path:
     """The CLI as set-up left it; its unpacked files go to a home of our own, empty at first."""
     caches = os.environ.get("XDG_CACHE_HOME")
     return find_cli(None, PINNED_CLI, own_cache(Path(caches) if caches else None, Path.home()))
@@ -131,7 +136,9 @@ def answering(calls: Iterable[LoggedRequest], since: datetime, until: datetime) 
 
 def kind(request: LoggedRequest) -> str:
     """Method and route, so that calls of one kind count together."""
-    route = _NUMBER.sub("/:id", request.path.removeprefix("/api/v4"))
+    route = request.path.removeprefix("/api/v4")
+    for pattern, name in _NAMES:
+        route = pattern.sub(name, route)
     return f"{request.method} {route}"
 
 

@@ -1,4 +1,4 @@
-"""From what was measured to the rows of the table: pure. Ratios first, then times, then sizes."""
+"""From what was measured to the rows of the table: pure. Calls are in `call_rows`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from bench.footprint import Start, Weight
 from bench.history import Reads
 from bench.intake import CONNECTIONS, Intake
 from bench.numbers import Spread, milliseconds, ratio, seconds, spread
+from bench.patches import Passage
 from bench.reviews import Review
 from bench.table import Row
 
@@ -17,6 +18,7 @@ WAITING = 0.1
 SESSION = 1.5
 READY = 0.8
 MEMORY = 60.0
+PASSAGE = 1.0
 
 
 def intake_share(found: Intake) -> Row:
@@ -48,38 +50,21 @@ def intake_rates(found: Intake) -> list[Row]:
     ]
 
 
-def calls(reviews: Sequence[Review]) -> list[Row]:
-    """One row for each number of findings: the review that made most calls."""
-    rows = []
-    for number in sorted({review.findings for review in reviews}):
-        most = max(
-            (r for r in reviews if r.findings == number), key=lambda r: sum(r.calls.values())
+def passages(found: Sequence[Passage]) -> list[Row]:
+    own, door = spread([one.own for one in found]), spread([one.door for one in found])
+    whole = spread([one.whole for one in found])
+    return [
+        Row(
+            name=f"a patch of {found[0].size / 1e6:.0f} MB through door, store and publisher",
+            seen=seconds(own),
+            asked=f"under {PASSAGE:.0f} s",
+            holds=own.median < PASSAGE,
+            how="from the result's first byte at the task door to the record of its commit, less "
+            f"git's time (its commands and pushes) and the simulated GitLab's; {seconds(door)} of "
+            f"it to the door's answer, {seconds(whole)} with git and GitLab; median and range of "
+            f"{own.count}",
         )
-        total, writes = sum(most.calls.values()), most.writes
-        rows.append(
-            Row(
-                name=f"GitLab calls for a review of {number} findings",
-                seen=f"{total} of {number + 10} allowed, {writes} of them writes "
-                f"({number + 2} allowed)",
-                asked="n + 10, n + 2 writes",
-                holds=total <= number + 10 and writes <= number + 2,
-                how="the simulated GitLab's request log, reviewer and publisher together, from the "
-                f"webhook to the last note; git's own {most.fetches} requests are not counted",
-            )
-        )
-    return rows
-
-
-def call_lists(reviews: Sequence[Review]) -> list[tuple[str, list[str]]]:
-    """The calls by kind, of the same reviews."""
-    found = []
-    for number in sorted({review.findings for review in reviews}):
-        most = max(
-            (r for r in reviews if r.findings == number), key=lambda r: sum(r.calls.values())
-        )
-        kinds = [f"{count} of `{call}`" for call, count in sorted(most.calls.items())]
-        found.append((f"Calls for a review of {number} findings", kinds))
-    return found
+    ]
 
 
 def waiting(reviews: Sequence[Review]) -> list[Row]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from bench import rows
+from bench import call_rows, rows
+from bench.commands import CODE, JIRA, Command
 from bench.footprint import Memory, Start, Weight
 from bench.history import Reads
 from bench.intake import Intake, Load
+from bench.patches import Passage
 from bench.reviews import Review
 
 
@@ -43,14 +45,14 @@ def test_the_review_with_most_calls_stands_for_its_number_of_findings():
     few = review(5, {"GET /a": 7, "POST /b": 7})
     many = review(5, {"GET /a": 8, "POST /b": 7})
 
-    [row] = rows.calls([few, many])
+    [row] = call_rows.calls([few, many])
 
     assert "15 of 15 allowed, 7 of them writes (7 allowed)" == row.seen
     assert row.holds
 
 
 def test_a_write_too_many_breaks_the_claim():
-    [row] = rows.calls([review(0, {"GET /a": 3, "POST /b": 3})])
+    [row] = call_rows.calls([review(0, {"GET /a": 3, "POST /b": 3})])
 
     assert row.holds is False
 
@@ -91,3 +93,42 @@ def test_a_history_is_a_share_and_a_time():
 
     assert "0.10" == share.seen
     assert "1.0 ms (1.0 to 1.0); by a consumer 10 ms (10 to 10)" == times.seen
+
+
+def command(name: str, gitlab: int, jira: int = 0, to_comment: int = 0) -> Command:
+    calls, of_jira = {"GET /a": gitlab}, {"GET /b": jira} if jira else {}
+    return Command(
+        name=name, gitlab=calls, jira=of_jira, to_comment=to_comment, fetches=3, seconds=5.0
+    )
+
+
+def test_a_jira_task_is_held_to_its_calls_until_its_comment_and_a_command_to_none():
+    found = [command(CODE, 20), command(JIRA, 8, 7, 5), command(JIRA, 7, 6, 4)]
+
+    of_command, gitlab, jira = call_rows.command_calls(found)
+
+    assert ("20", None) == (of_command.seen, of_command.holds)
+    assert ("8 of 12 allowed", True) == (gitlab.seen, gitlab.holds)
+    assert "5 of 6 allowed to the comment, 7 with the move to in-review" == jira.seen
+    assert jira.holds
+
+
+def test_a_call_too_many_to_either_side_breaks_the_claim():
+    _, gitlab, jira = call_rows.command_calls([command(CODE, 1), command(JIRA, 13, 9, 7)])
+
+    assert (False, False) == (gitlab.holds, jira.holds)
+
+
+def test_calls_of_both_sides_are_listed():
+    [(title, lines)] = call_rows.command_lists([command(JIRA, 8, 7, 5)])
+
+    assert f"Calls for a {JIRA}" == title
+    assert ["8 of `GET /a`", "7 of `GET /b` (Jira)"] == lines
+
+
+def test_a_patch_is_held_to_what_is_left_without_git_and_gitlab():
+    passage = Passage(size=10_000_000, door=0.2, whole=2.5, git=1.0, gitlab=0.25)
+
+    [row] = rows.passages([passage])
+
+    assert (False, "1.25 s (1.25 to 1.25)") == (row.holds, row.seen)
