@@ -21,6 +21,8 @@ FACTS = (MrOpened, NoteCommand, JiraReady)
 RATE = 10.0
 """Events per second where nobody says otherwise."""
 SOURCE = "gca"
+_DOTS = 4
+"""In the subject of a fact."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,11 +70,18 @@ def fact_filter(text: str) -> str:
         raise AgentError("retries are not replayed; `gca dead-letters` lists what can be retried")
     if text.startswith("mr.closed"):
         raise AgentError("closing is not replayed: nothing is done for it; try 'mr.opened.42.>'")
+    if text.count(".") < _DOTS and not text.endswith(">"):
+        raise AgentError(f"{text!r} matches nothing: subjects have five parts; try '{text}.>'")
     if noun not in {"mr", "note", "jira", "*", ">"}:
         raise AgentError(
             f"{text[:60]!r} matches nothing; facts are mr.opened, note.command and jira.ready"
         )
     return text
+
+
+def is_fact(record: Recorded) -> bool:
+    """Whether it can be replayed; what was put back for one consumer is no part of history."""
+    return isinstance(record.event, FACTS) and not record.subject.startswith("retry.")
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,7 +19,7 @@ from services.ops.confirming import Ask, agreed, typed
 from services.ops.doctor.situation import Situation
 from services.ops.last_time import Past
 from services.ops.progress import Progress
-from services.ops.repeating import FACTS, RATE, Case, Plan, case, lines, plan, repeated
+from services.ops.repeating import RATE, Case, Plan, case, is_fact, lines, plan, repeated
 from services.ops.screen import count
 from services.ops.terminal import Terminal
 
@@ -72,7 +72,7 @@ async def gather(connection: Connection, asked: Plan, now: datetime) -> list[Cas
     async for record in scan(connection, asked.filter, asked.since):
         if record.time > asked.until:
             break
-        if isinstance(record.event, FACTS):
+        if is_fact(record):
             facts[record.subject] = record
     places = sorted({subjects.scope_and_ref(subject) for subject in facts})
     gate = asyncio.Semaphore(_AT_ONCE)
@@ -100,7 +100,7 @@ async def _append(facts: Sequence[Recorded], asked: Plan, log: EventLog, termina
             progress.show(done)
     finally:
         progress.end()
-        there = f", {done - new} were there already" if done > new else ""
+        there = f", {done - new} there already" if done > new else ""
         seconds = time.monotonic() - started
         terminal.write(
             f"replay {asked.replay_id}: {new} of {len(facts)} appended{there}, {seconds:.1f} s"

@@ -179,4 +179,4 @@ async def test_a_replay_that_was_broken_off_says_how_it_goes_on(connection, worl
         await running
     _, shown = await gca("mr.>", "--since", "1h", "--yes", "--rate", "1000", "--id", "night")
 
-    assert "2 of 3 appended, 1 were there already" in shown
+    assert "2 of 3 appended, 1 there already" in shown

@@ -21,7 +21,7 @@ from libs.common.jetstream.letters import DeadLetter
 from services.ops.__main__ import parser
 from services.ops.last_time import Past, last_time, pointless
 from services.ops.progress import bar
-from services.ops.repeating import Plan, case, fact_filter, lines, plan, repeated
+from services.ops.repeating import Plan, case, fact_filter, is_fact, lines, plan, repeated
 from tests.unit.ops.chains import (
     CODING,
     ISSUE_TASK,
@@ -197,6 +197,7 @@ def test_a_filter_over_facts_is_taken(text):
         ("mr.closed.42.>", "closing is not replayed"),
         ("nothing.>", "facts are mr.opened, note.command and jira.ready"),
         ("mr..>", "is no filter"),
+        ("mr.opened.42", r"five parts; try 'mr\.opened\.42\.>'"),
     ],
 )
 def test_a_filter_that_cannot_help_is_refused_with_words(text, words):
@@ -228,3 +229,10 @@ def test_without_a_name_a_replay_gets_one_that_may_be_part_of_a_task_id():
 @pytest.mark.parametrize(("done_", "full"), [(0, 0), (5, 15), (10, 30)])
 def test_the_bar_grows_with_the_work(done_, full):
     assert full == bar(done_, 10).count("#")
+
+
+def test_what_was_put_back_for_one_consumer_is_not_replayed():
+    seen, put_back = chain(opened(), opened())
+    put_back = msgspec.structs.replace(put_back, subject=f"retry.reviewer.{seen.subject}")
+
+    assert [True, False] == [is_fact(seen), is_fact(put_back)]
