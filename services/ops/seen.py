@@ -24,6 +24,7 @@ from libs.common.jetstream.topology import DEDUP, LOCKS
 from libs.common.launching.launches import Attempts, Launches
 from libs.common.launching.protocol import job_name
 from libs.common.launching.slots import Slots
+from libs.common.replaying import replay_id
 from libs.common.reviewed import Reviewed
 from services.ops.doctor.situation import Situation
 from services.ops.live import Live
@@ -135,7 +136,9 @@ async def _decision(
         return early
     reviewed = await Reviewed(JetStreamKeyValue(connection, DEDUP)).of(mr.project_id, mr.iid)
     drafts = situation.value("REVIEW_DRAFTS").lower() in {"true", "1", "yes"}
-    return reviewing.decide(head, history, reviewed=reviewed, review_drafts=drafts)
+    return reviewing.decide(
+        head, history, reviewed=reviewed, review_drafts=drafts, replay=replay_id(newest)
+    )
 
 
 async def _allowed(live: Live, situation: Situation, project_id: int) -> bool | None:
