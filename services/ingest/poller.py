@@ -180,8 +180,8 @@ class GitLabPoller:
         return problems
 
     async def _look_at_place(self, where: Where, is_right: Callable[[], bool]) -> list[str]:
-        mark = await self._ports.marks.read(where)
-        mark = mark or polling.first_mark(self._ports.clock.now(), self._rules)
+        known = await self._ports.marks.read(where)
+        mark = known or polling.first_mark(self._ports.clock.now(), self._rules)
         look = Look(where, mark, is_right)
         try:
             if await self._pages(look):
@@ -190,7 +190,7 @@ class GitLabPoller:
                 self.is_behind = True
         finally:
             # Only now: all events of what was passed are in the log.
-            if look.mark != mark:
+            if look.mark != known:
                 await self._ports.marks.advance(where, look.mark)
         self._looked.forget_before(look.mark.through - 2 * self._rules.overlap)
         return look.sick
