@@ -254,6 +254,8 @@ async def test_publisher_killed_at_each_request_leaves_one_commit_one_reply_and_
                 emoji_on(task.note),
             )
             assert (1, 1, 1, ["white_check_mark"]) == seen, f"killed at request {number}"
+            asked = (pushes(system, task), system.calls("POST", replies_path(task)))
+            assert (1, 1) == asked, f"killed at request {number}"
 
 
 @pytest.mark.parametrize("at", ["gitlab", "jira"])
@@ -275,6 +277,24 @@ async def test_publisher_killed_at_each_request_leaves_one_draft_one_comment_and
             )
             expected = (1, [True], 1, ["In Progress", "In Review"])
             assert expected == seen, f"killed at request {number}"
+            asked = (
+                pushes(system, task),
+                system.calls("POST", rf"/projects/{task.project.id}/merge_requests$"),
+                system.tracker.calls("POST", rf"/issue/{task.about.key}/comment$"),
+                system.tracker.calls("POST", rf"/issue/{task.about.key}/transitions$"),
+            )
+            assert (1, 1, 1, 2) == asked, f"killed at request {number}"
+
+
+def pushes(system: System, task: Task) -> int:
+    """From the request log, as the other counts: not even tried a second time."""
+    path = re.escape(task.project.path_with_namespace)
+    return system.calls("POST", rf"/{path}\.git/git-receive-pack$")
+
+
+def replies_path(task: Task) -> str:
+    assert isinstance(task.about, MergeRequest)
+    return rf"/projects/{task.project.id}/merge_requests/{task.about.iid}/discussions/[^/]+/notes$"
 
 
 def moves_of(system: System, issue: Issue) -> list[str]:
