@@ -38,9 +38,12 @@ GROUPS = {
     "ingest": ("Ingest: webhooks", "Set `GITLAB_WEBHOOK_SECRET` or the signing token."),
     "door": ("Ingest, reviewer and coder: the task door", ""),
     "reviewer": ("Reviewer and coder: tasks and Jobs", ""),
-    "coder": (
-        "Coder: budgets",
-        "Counted over the hour before a command or an issue; above one of them it is refused.",
+    "budgets": (
+        "Reviewer and coder: budgets",
+        (
+            "Counted over the hour before a command or an issue, by both together; above one of "
+            "them it is refused. Reviews that nobody asked for are not counted."
+        ),
     ),
     "session": (
         "Reviewer and coder, for their Jobs: model and session",

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from libs.common.launching import contract
+from libs.common.launching.budget_settings import BudgetSettings
 from libs.common.settings import Common, GitLabSettings, ProjectSettings
 from services.coder.settings import Settings as Coder
 from services.ingest.settings import Settings as Ingest
@@ -85,6 +86,8 @@ def _group(field: str, readers: tuple[str, ...]) -> str:
         return "gitlab"
     if field.upper() in contract.STEP_SETTINGS["clone"]:
         return "gitlab"
+    if field in BudgetSettings.model_fields:
+        return "budgets"
     if "step run" in readers:
         return "session"
     if field.startswith("task_door_"):

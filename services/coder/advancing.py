@@ -11,13 +11,13 @@ from operator import attrgetter
 
 import msgspec
 
-from libs.common import requesting
+from libs.common import appending, requesting, serving
+from libs.common.appending import Refusal
 from libs.common.events.envelope import Recorded
 from libs.common.events.tasks import DiffRefs, Superseded, TaskRequested
 from libs.common.gitlab.errors import NotFound
-from services.coder import appending, heads, history, looking, refusing, turns
+from services.coder import heads, history, looking, refusing, turns
 from services.coder.ports import Ports
-from services.coder.refusing import Refusal
 
 
 async def advance(scope: str, ref: str, cause: Recorded, ports: Ports) -> None:
@@ -64,8 +64,8 @@ async def _ask_again(
 
 async def _end_quietly(wanted: TaskRequested, cause: Recorded, ports: Ports) -> None:
     """The same command had its end, and its word, before it was asked again."""
-    result = appending.refused(wanted, Refusal(code="moved", detail="it has its end"), quiet=True)
-    await appending.end(wanted, result, cause, ports)
+    refusal = Refusal(code="moved", detail="it has its end", quiet=True)
+    await appending.end(wanted, appending.refused(wanted, refusal), cause, ports)
 
 
 async def _refs(
@@ -74,7 +74,7 @@ async def _refs(
     old = turn.request
     try:
         mr = await ports.gitlab.merge_request(old.project_id, old.iid)
-        project = looking.checked(await ports.gitlab.project(old.project_id), ports)
+        project = serving.checked(await ports.gitlab.project(old.project_id), ports.policy)
     except NotFound:
         return Refusal(code="closed", detail="it is gone")
     refusal = refusing.of_state(mr, None)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import msgspec
 import structlog
 
-from libs.common import subjects
+from libs.common import appending, budgets, serving
+from libs.common.appending import Refusal
 from libs.common.asking import Asked, Denied, Ignored, look_up
 from libs.common.commands import Command, command
 from libs.common.errors import Temporary
@@ -17,14 +18,11 @@ from libs.common.events.envelope import Recorded
 from libs.common.events.facts import NoteCommand
 from libs.common.events.tasks import Answered, PushTarget, TaskKind, TaskRequested
 from libs.common.gitlab.models import Project
-from services.coder import appending, heads, history, looking, pinning, refusing, spec, turns
+from services.coder import heads, history, looking, pinning, refusing, spec, turns
 from services.coder.advancing import advance
 from services.coder.ports import Ports
-from services.coder.refusing import Refusal
-from services.coder.spending import Asker
 
 log = structlog.get_logger()
-ASK_AGAIN = Refusal(code="moved", detail="it could be decided only after a while")
 
 
 async def on_note(event: Recorded, note: NoteCommand, ports: Ports) -> None:
@@ -39,7 +37,7 @@ async def on_note(event: Recorded, note: NoteCommand, ports: Ports) -> None:
     if not task_id:
         log.info("replay ignored", task_id=first, why="its work is done, or on its way")
         return
-    if await appending.is_settled(note.project_id, note.iid, task_id, ports):
+    if await history.is_settled(note.project_id, note.iid, task_id, ports.log):
         if kind == "coding":
             await advance(str(note.project_id), str(note.iid), event, ports)
         return
@@ -49,24 +47,17 @@ async def on_note(event: Recorded, note: NoteCommand, ports: Ports) -> None:
     if isinstance(looked, Ignored):
         log.info("command ignored", task_id=task_id, why=looked.why)
         return
-    project = await looking.served(note.project_id, ports)
+    project = await serving.served(note.project_id, ports.gitlab, ports.policy)
     if project is None:
         log.info("command ignored", task_id=task_id, why="not in GITLAB_PROJECTS")
         return
     hollow = _hollow(kind, looked, project, ports)
     hollow = msgspec.structs.replace(hollow, task_id=task_id)
     if isinstance(looked, Denied):
-        await _deny(hollow, looked, event, ports)
+        refusal = await budgets.too_low(hollow, looked.needed, ports.spending)
+        await appending.refuse(hollow, refusal, event, ports)
     else:
         await _serve(heard, looked, project, hollow, event, ports)
-
-
-async def _deny(wanted: TaskRequested, looked: Denied, cause: Recorded, ports: Ports) -> None:
-    """Once an hour and person in words (SR-43)."""
-    what = f"access {wanted.scope}!{wanted.ref} {looked.requester.user_id}"
-    quiet = await ports.spending.told(what, wanted.task_id)
-    refusal = Refusal(code="access", needed=looked.needed)
-    await appending.refuse(wanted, refusal, cause, ports, quiet=quiet)
 
 
 async def _serve(
@@ -80,43 +71,18 @@ async def _serve(
     if heard.name == "help":
         await _help(hollow, cause, ports)
         return
-    if not await within_budget(hollow, cause, ports):
-        return
-    found: TaskRequested | Refusal
-    if heard.name == "ask":
+    found: TaskRequested | Refusal | None
+    found = await budgets.over_budget(hollow, ports.spending, ports.clock.now())
+    if found is None and heard.name == "ask":
         found = _question(asked, hollow, cause, ports)
-    else:
+    elif found is None:
         found = await _code(asked, project, hollow, cause, ports)
     if isinstance(found, Refusal):
         await appending.refuse(hollow, found, cause, ports)
         return
-    await begin(spec.with_instruction(found, heard.instruction), cause, ports)
+    await appending.begin(spec.with_instruction(found, heard.instruction), cause, ports)
     if found.kind == "coding":
         await advance(found.scope, found.ref, cause, ports)
-
-
-async def begin(wanted: TaskRequested, cause: Recorded, ports: Ports) -> None:
-    """Append the request that a Job is for."""
-    appended = await appending.request(wanted, cause, ports)
-    if not appended.max_launches:
-        # It was to be refused when a process died; why is not known any more.
-        await appending.end(appended, appending.refused(appended, ASK_AGAIN), cause, ports)
-    ports.wake(subjects.task_requested(wanted.scope, wanted.ref, wanted.task_id))
-
-
-async def within_budget(hollow: TaskRequested, cause: Recorded, ports: Ports) -> bool:
-    """Whether the task may be asked for; if not it is refused, the first time in words (SR-43)."""
-    requester = hollow.requester
-    place = f"{hollow.scope}.{hollow.ref}"
-    user = f"{requester.user_id} {requester.account_id}" if requester else ""
-    asker = Asker(place=place, user=user, project_id=hollow.project_id)
-    used_up = await ports.spending.take(hollow.task_id, asker, ports.clock.now())
-    if not used_up:
-        return True
-    quiet = await ports.spending.told(f"budget {place}", hollow.task_id)
-    refusal = Refusal(code="budget", detail=f"of the {used_up}")
-    await appending.refuse(hollow, refusal, cause, ports, quiet=quiet)
-    return False
 
 
 async def _help(hollow: TaskRequested, cause: Recorded, ports: Ports) -> None:

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from libs.common import subjects
+from libs.common import budgets, subjects
 from libs.common.events.envelope import Recorded
 from libs.common.events.facts import JiraReady, NoteCommand
-from libs.common.events.tasks import (
-    Answered,
-    ChangesProposed,
-    NothingToDo,
-    Result,
-    TaskFailed,
-    TaskPublished,
-    TaskRequested,
-)
+from libs.common.events.tasks import ChangesProposed, Result, TaskPublished
 from services.coder.advancing import advance
 from services.coder.commanding import on_note
 from services.coder.issues import on_ready
@@ -31,7 +23,7 @@ async def on_event(event: Recorded, *, ports: Ports) -> None:
         case JiraReady() as ready:
             await on_ready(event, ready, ports)
         case Result(task_id=task_id) as result if _is_ours(task_id):
-            await _count_use(event, result, ports)
+            await budgets.count_use(event, result, ports)
             if not isinstance(result, ChangesProposed):
                 await _next(event, task_id, ports)
         case TaskPublished(task_id=task_id) if _is_ours(task_id):
@@ -47,27 +39,3 @@ def _is_ours(task_id: str) -> bool:
 async def _next(event: Recorded, task_id: str, ports: Ports) -> None:
     if task_id.startswith("coding-"):
         await advance(*subjects.scope_and_ref(event.subject), event, ports)
-
-
-async def _count_use(event: Recorded, result: Result, ports: Ports) -> None:
-    """Take what the session used from the project's budgets of this hour (SR-43)."""
-    tokens, seconds = _use(result)
-    if not tokens and not seconds:
-        return
-    scope, ref = subjects.scope_and_ref(event.subject)
-    request = await ports.log.last(subjects.task_requested(scope, ref, result.task_id))
-    if request is not None and isinstance(request.event, TaskRequested):
-        await ports.spending.used(
-            result.task_id, request.event.project_id, (tokens, seconds), event.time
-        )
-
-
-def _use(result: Result) -> tuple[int, float]:
-    """Tokens, and seconds of clone and session together, as the Job says."""
-    tokens, seconds = 0, 0.0
-    if isinstance(result, ChangesProposed | Answered | NothingToDo):
-        tokens = max(result.usage.input_tokens, 0) + max(result.usage.output_tokens, 0)
-        seconds = result.usage.seconds
-    if isinstance(result, ChangesProposed | Answered | NothingToDo | TaskFailed):
-        seconds = max(seconds, sum(result.stages.values()))
-    return tokens, max(seconds, 0.0)

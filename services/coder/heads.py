@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from libs.common.appending import Refusal
 from libs.common.errors import Temporary
 from libs.common.events.envelope import Recorded
 from libs.common.events.tasks import DiffRefs, TaskRequested
 from libs.common.gitlab.models import MergeRequest, Version
 from services.coder import pinning, turns
 from services.coder.ports import Ports
-from services.coder.refusing import Refusal
 
 WAIT_SECONDS = 3.0
 MOVED = "the branch has commits that are younger than the command and not ours"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from libs.common import replaying, subjects
 from libs.common.events.envelope import Recorded
 from libs.common.events.log import EventLog
+from libs.common.events.tasks import TaskRequested
 
 _REQUESTED, _PUBLISHED = "task.requested.", "task.published."
 
@@ -19,6 +20,16 @@ async def task_id(first: str, event: Recorded, log: EventLog) -> str:
         return first
     place = subjects.scope_and_ref(event.subject)
     return replaying.next_id(first, replay, await log.history(subjects.history(*place)))
+
+
+async def is_settled(scope: int | str, ref: int | str, task_id: str, log: EventLog) -> bool:
+    """Whether it was decided before: the task may start, or it has its end."""
+    asked = await log.last(subjects.task_requested(scope, ref, task_id))
+    if asked is None or not isinstance(asked.event, TaskRequested):
+        return False
+    if asked.event.max_launches:
+        return True
+    return await log.last(subjects.task_result(scope, ref, task_id)) is not None
 
 
 async def of_branches(scope: str, ref: str, log: EventLog) -> list[Recorded]:

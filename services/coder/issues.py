@@ -11,14 +11,15 @@ from collections.abc import Iterable
 import msgspec
 import structlog
 
-from libs.common import subjects
+from libs.common import appending, budgets, serving, subjects
+from libs.common.appending import Refusal
 from libs.common.events.envelope import Recorded
 from libs.common.events.facts import JiraReady
 from libs.common.events.tasks import PushTarget, TaskRequested
-from services.coder import appending, history, looking, spec, turns
-from services.coder.commanding import begin, never_to, within_budget
+from services.coder import history, looking, spec, turns
+from services.coder.commanding import never_to
 from services.coder.ports import Ports
-from services.coder.refusing import Refusal, covers
+from services.coder.refusing import covers
 
 log = structlog.get_logger()
 
@@ -33,15 +34,16 @@ async def on_ready(event: Recorded, ready: JiraReady, ports: Ports) -> None:
         log.info("replay ignored", task_id=hollow.task_id, why="its work is done, or on its way")
         return
     hollow = msgspec.structs.replace(hollow, task_id=task_id)
-    if await appending.is_settled(*place, hollow.task_id, ports):
+    if await history.is_settled(*place, hollow.task_id, ports.log):
         return
-    if not await within_budget(hollow, event, ports):
-        return
-    found = await _request(ready, hollow, ports)
+    found: TaskRequested | Refusal | None
+    found = await budgets.over_budget(hollow, ports.spending, ports.clock.now())
+    if found is None:
+        found = await _request(ready, hollow, ports)
     if isinstance(found, Refusal):
         await appending.refuse(hollow, found, event, ports)
         return
-    await begin(spec.with_instruction(found, spec.issue_instruction(ready)), event, ports)
+    await appending.begin(spec.with_instruction(found, spec.issue_instruction(ready)), event, ports)
 
 
 async def _request(
@@ -49,7 +51,7 @@ async def _request(
 ) -> TaskRequested | Refusal:
     if ready.restricted:
         return Refusal(code="restricted_issue")
-    project = await looking.served(ready.project_id, ports)
+    project = await serving.served(ready.project_id, ports.gitlab, ports.policy)
     if project is None:
         return Refusal(code="no_project", detail="it is gone, or not in GITLAB_PROJECTS")
     target = await ports.gitlab.branch(project.id, hollow.target_branch or project.default_branch)

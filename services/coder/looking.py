@@ -4,39 +4,13 @@ from __future__ import annotations
 
 import structlog
 
-from libs.common.errors import Permanent
-from libs.common.gitlab.clone_url import clone_url_allowed
+from libs.common import serving
 from libs.common.gitlab.errors import Forbidden, NotFound
 from libs.common.gitlab.models import MergeRequest, Project
 from services.coder.ports import Ports
 from services.coder.refusing import Place, is_fork
 
 log = structlog.get_logger()
-
-
-async def served(project_id: int, ports: Ports) -> Project | None:
-    """The project when it is there and one of ours; raises `Permanent` on a strange clone url."""
-    try:
-        project = await ports.gitlab.project(project_id)
-    except NotFound:
-        return None
-    if not ports.policy.projects.serves(project.id, project.path_with_namespace):
-        return None
-    return checked(project, ports)
-
-
-def checked(project: Project, ports: Ports) -> Project:
-    """The project, if its clone url is GitLab's: no token goes anywhere else (SR-03, SR-04)."""
-    if not clone_url_allowed(
-        project.http_url_to_repo,
-        ports.policy.gitlab_url,
-        external_url=project.web_url,
-        allow_http=ports.policy.allow_http,
-    ):
-        raise Permanent(
-            "the project's clone url is on another host than GITLAB_URL; no token goes there"
-        )
-    return project
 
 
 async def place(mr: MergeRequest, project: Project, ports: Ports) -> Place:
@@ -63,7 +37,8 @@ async def _source(mr: MergeRequest, project: Project, ports: Ports) -> Project |
     if mr.source_project_id is None:
         return None
     try:
-        return checked(await ports.gitlab.project(mr.source_project_id), ports)
+        project = await ports.gitlab.project(mr.source_project_id)
+        return serving.checked(project, ports.policy)
     except (NotFound, Forbidden):
         return None
 

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from libs.common import asking
-from libs.common.access import Levels
-from libs.common.allowed import Allowed
 from libs.common.clock import Clock
 from libs.common.events.log import EventLog
-from libs.common.events.tasks import Limits
 from libs.common.gitlab.agent import Agent
 from libs.common.gitlab.models import Branch, Commit, Project, Version
-from services.coder.spending import Spending
+from libs.common.serving import Policy
+from libs.common.spending import Spending
 
 
 class GitLab(asking.GitLab, Protocol):
@@ -31,15 +29,7 @@ class GitLab(asking.GitLab, Protocol):
     async def protected_branches(self, project_id: int) -> list[str]: ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class Policy:
-    """The operator's settings that a decision needs."""
-
-    gitlab_url: str
-    limits: Limits
-    projects: Allowed
-    levels: Levels
-    allow_http: bool = False
+SOURCE = "coder"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,3 +44,4 @@ class Ports:
     policy: Policy
     wake: Callable[[str], None]
     """Tells the reconciler that something about this subject changed."""
+    source: str = SOURCE

@@ -8,16 +8,8 @@ from __future__ import annotations
 import msgspec
 
 from libs.common.access import DEVELOPER, MAINTAINER, role
-from libs.common.events.tasks import RefusedCode
+from libs.common.appending import Refusal
 from libs.common.gitlab.models import Branch, MergeRequest, Note, Project
-
-
-class Refusal(msgspec.Struct, frozen=True, kw_only=True):
-    """The code chooses the words; `needed` is a role, `detail` for operators."""
-
-    code: RefusedCode
-    needed: str = ""
-    detail: str = ""
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):

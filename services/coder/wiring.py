@@ -18,12 +18,12 @@ from libs.common.jetstream.topology import DEDUP
 from libs.common.launching.building import reconciler
 from libs.common.launching.reconciler import Reconciler
 from libs.common.service import Life, Running
-from services.coder.appending import SOURCE
+from libs.common.serving import Policy
+from libs.common.spending import Spending
 from services.coder.closing import superseded
 from services.coder.handlers import KINDS, on_event
-from services.coder.ports import Policy, Ports
+from services.coder.ports import SOURCE, Ports
 from services.coder.settings import Settings
-from services.coder.spending import Spending
 from services.coder.turns import on_hold
 
 

@@ -25,6 +25,14 @@ ALL = (
 GITLAB = ("GITLAB_URL", "ALLOW_HTTP_GITLAB")
 JIRA = ("JIRA_URL", "JIRA_EMAIL", "JIRA_API_TOKEN", "JIRA_BEARER_TOKEN")
 MODEL = STEP_SETTINGS["run"]
+BUDGETS = (
+    "MAX_TASKS_PER_HOUR",
+    "MAX_TASKS_PER_HOUR_PLACE",
+    "MAX_TASKS_PER_HOUR_USER",
+    "MAX_TASKS_PER_HOUR_PROJECT",
+    "MAX_TOKENS_PER_HOUR_PROJECT",
+    "MAX_MINUTES_PER_HOUR_PROJECT",
+)
 OWN: dict[str, tuple[str, ...]] = {
     "ingest": (
         *GITLAB,
@@ -66,6 +74,7 @@ OWN: dict[str, tuple[str, ...]] = {
         "REVIEW_DRAFTS",
         "MIN_ROLE_READ",
         "MIN_ROLE_WRITE",
+        *BUDGETS,
         "CLONE_DIR",
         "TASK_STATE_DIR",
         "XDG_CACHE_HOME",
@@ -84,12 +93,7 @@ OWN: dict[str, tuple[str, ...]] = {
         "TASK_TIMEOUT",
         "MIN_ROLE_READ",
         "MIN_ROLE_WRITE",
-        "MAX_TASKS_PER_HOUR",
-        "MAX_TASKS_PER_HOUR_PLACE",
-        "MAX_TASKS_PER_HOUR_USER",
-        "MAX_TASKS_PER_HOUR_PROJECT",
-        "MAX_TOKENS_PER_HOUR_PROJECT",
-        "MAX_MINUTES_PER_HOUR_PROJECT",
+        *BUDGETS,
         "CLONE_DIR",
         "TASK_STATE_DIR",
         "XDG_CACHE_HOME",

@@ -11,7 +11,8 @@ from datetime import timedelta
 import msgspec
 import structlog
 
-from libs.common import replaying, reviewing, subjects
+from libs.common import appending, budgets, replaying, reviewing, serving, subjects
+from libs.common.appending import ASK_AGAIN, Refusal
 from libs.common.asking import Asked, Denied, Ignored, look_up
 from libs.common.commands import command
 from libs.common.errors import Temporary
@@ -21,9 +22,9 @@ from libs.common.events.tasks import TaskRequested
 from libs.common.gitlab.models import MergeRequest
 from services.reviewer import spec
 from services.reviewer.ports import Ports
-from services.reviewer.requesting import refuse, request, served_project
 
 log = structlog.get_logger()
+NOT_SERVED = "not in GITLAB_PROJECTS"
 
 
 async def on_command(note: NoteCommand, *, cause: Recorded, ports: Ports) -> None:
@@ -54,8 +55,10 @@ async def on_command(note: NoteCommand, *, cause: Recorded, ports: Ports) -> Non
         await _request(found, cause, ports)
     elif _is_new_replay(cause, wanted) and reviewing.has_ended(history, wanted.task_id):
         await _request(found, cause, ports, replay=replaying.replay_id(cause))
-    elif reviewing.is_refused(wanted):
-        await _refuse_again(wanted, found, cause, ports)
+    elif reviewing.is_refused(wanted) and not reviewing.has_ended(history, wanted.task_id):
+        # A crash came between the request and its end.
+        refusal = await _refusal(wanted, found, ports) or ASK_AGAIN
+        await appending.refuse(wanted, refusal, cause, ports)
 
 
 def _is_new_replay(cause: Recorded, wanted: TaskRequested) -> bool:
@@ -67,19 +70,30 @@ def _is_new_replay(cause: Recorded, wanted: TaskRequested) -> bool:
 async def _request(
     found: Asked | Denied, cause: Recorded, ports: Ports, *, replay: str = ""
 ) -> None:
-    mr, runs = found.mr, spec.refusal(found) is None
-    if runs:
+    mr = found.mr
+    if isinstance(found, Asked) and spec.refusal(found) is None:
         _wait_for_diff(mr, cause, ports)
-    project = await served_project(mr, ports)
+    project = await serving.served(mr.project_id, ports.gitlab, ports.policy)
     if project is None:
+        log.info("command ignored", project_id=mr.project_id, iid=mr.iid, why=NOT_SERVED)
         return
-    commits = await ports.gitlab.commits(mr.project_id, mr.iid) if runs else []
-    wanted = spec.commanded(
-        found, project, commits, limits=ports.policy.limits, now=ports.clock.now()
-    )
-    task_id = replaying.again(wanted.task_id, replay)
-    wanted = msgspec.structs.replace(wanted, task_id=task_id)
-    await request(wanted, cause, ports, refused=spec.refused(wanted, found))
+    policy = ports.policy
+    hollow = spec.commanded(found, project, limits=policy.limits, now=ports.clock.now())
+    hollow = msgspec.structs.replace(hollow, task_id=replaying.again(hollow.task_id, replay))
+    refusal = await _refusal(hollow, found, ports)
+    if refusal is not None:
+        await appending.refuse(hollow, refusal, cause, ports)
+        return
+    commits = await ports.gitlab.commits(mr.project_id, mr.iid)
+    await appending.begin(spec.to_run(hollow, mr, commits), cause, ports)
+
+
+async def _refusal(wanted: TaskRequested, found: Asked | Denied, ports: Ports) -> Refusal | None:
+    """Why this person gets no review now; None takes it from the budgets."""
+    if isinstance(found, Denied):
+        return await budgets.too_low(wanted, found.needed, ports.spending)
+    over = await budgets.over_budget(wanted, ports.spending, ports.clock.now())
+    return over or spec.refusal(found)
 
 
 def _wait_for_diff(mr: MergeRequest, cause: Recorded, ports: Ports) -> None:
@@ -87,12 +101,3 @@ def _wait_for_diff(mr: MergeRequest, cause: Recorded, ports: Ports) -> None:
     early = reviewing.settle(None, reviewing.head_of(mr), (), age)
     if isinstance(early, reviewing.Wait):
         raise Temporary(early.why, delay=early.seconds)
-
-
-async def _refuse_again(
-    wanted: TaskRequested, found: Asked | Denied, cause: Recorded, ports: Ports
-) -> None:
-    """A crash may have come between the request and its end."""
-    end = spec.refused(wanted, found)
-    if end is not None:
-        await refuse(wanted, end, cause, ports)

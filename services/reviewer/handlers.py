@@ -6,17 +6,16 @@ from datetime import timedelta
 
 import structlog
 
-from libs.common import replaying, reviewing, subjects
+from libs.common import appending, budgets, replaying, reviewing, serving, subjects
 from libs.common.errors import Temporary
 from libs.common.events.envelope import Recorded
 from libs.common.events.facts import MrOpened, NoteCommand
-from libs.common.events.tasks import Superseded, TaskPublished
+from libs.common.events.tasks import Result, Superseded, TaskPublished
 from libs.common.gitlab.errors import NotFound
 from libs.common.gitlab.models import MergeRequest
 from services.reviewer import spec
 from services.reviewer.commanded import on_command
 from services.reviewer.ports import Ports
-from services.reviewer.requesting import request, served_project
 
 log = structlog.get_logger()
 
@@ -24,6 +23,8 @@ log = structlog.get_logger()
 async def on_event(event: Recorded, *, ports: Ports) -> None:
     """Consider the merge request again when the event can change the answer."""
     ports.wake(event.subject)
+    if isinstance(event.event, Result) and _is_of_review(event):
+        await budgets.count_use(event, event.event, ports)
     match event.event:
         case MrOpened(project_id=project_id, iid=iid, head_sha=seen):
             await consider(project_id, iid, seen, cause=event, ports=ports)
@@ -81,14 +82,15 @@ async def _decision(
 
 
 async def _request(task_id: str, mr: MergeRequest, cause: Recorded, ports: Ports) -> None:
-    project = await served_project(mr, ports)
+    project = await serving.served(mr.project_id, ports.gitlab, ports.policy)
     if project is None:
+        log.info("no review", project_id=mr.project_id, iid=mr.iid, why="not in GITLAB_PROJECTS")
         return
     commits = await ports.gitlab.commits(mr.project_id, mr.iid)
     wanted = spec.task_requested(
         task_id, mr, project, commits, limits=ports.policy.limits, now=ports.clock.now()
     )
-    await request(wanted, cause, ports)
+    await appending.begin(wanted, cause, ports)
 
 
 def _is_of_review(event: Recorded) -> bool:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
-from libs.common.access import Levels
-from libs.common.allowed import Allowed
+from libs.common import serving
 from libs.common.clock import Clock
 from libs.common.events.log import EventLog
-from libs.common.events.tasks import Limits
 from libs.common.gitlab.models import (
     Commit,
     Discussion,
@@ -21,6 +19,7 @@ from libs.common.gitlab.models import (
     Version,
 )
 from libs.common.reviewed import Reviewed
+from libs.common.spending import Spending
 
 SOURCE = "reviewer"
 
@@ -46,15 +45,10 @@ class MergeRequests(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Policy:
+class Policy(serving.Policy):
     """The operator's settings that a decision needs."""
 
-    gitlab_url: str
-    limits: Limits
-    projects: Allowed
     review_drafts: bool = False
-    allow_http: bool = False
-    levels: Levels = field(default_factory=Levels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +60,9 @@ class Ports:
     agent: Callable[[], Awaitable[User]]
     """Who we are in GitLab."""
     reviewed: Reviewed
+    spending: Spending
     clock: Clock
     policy: Policy
     wake: Callable[[str], None]
     """Tells the reconciler that something about this subject changed."""
+    source: str = SOURCE

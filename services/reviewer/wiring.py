@@ -18,6 +18,7 @@ from libs.common.jetstream.topology import DEDUP
 from libs.common.launching.building import reconciler
 from libs.common.reviewed import Reviewed
 from libs.common.service import Life, Running
+from libs.common.spending import Spending
 from services.reviewer.handlers import on_event
 from services.reviewer.ports import SOURCE, Policy, Ports
 from services.reviewer.settings import Settings
@@ -45,11 +46,13 @@ async def wire(settings: Settings, life: Life) -> AsyncIterator[Running]:
             source=SOURCE,
             policy=lambda _, history: superseded(history),
         )
+        dedup = JetStreamKeyValue(connection, DEDUP)
         ports = Ports(
             log=JetStreamLog(connection),
             gitlab=gitlab,
             agent=Agent(gitlab, settings.agent_gitlab_username).user,
-            reviewed=Reviewed(JetStreamKeyValue(connection, DEDUP)),
+            reviewed=Reviewed(dedup),
+            spending=Spending(dedup, settings.budgets()),
             clock=clock,
             policy=Policy(
                 gitlab_url=settings.gitlab_url,

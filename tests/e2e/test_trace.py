@@ -143,7 +143,7 @@ def assert_names_have_no_ids(mine: list[Span]) -> None:
 
 def assert_lines_lead_to_it(lines: list[dict], trace: str, task_id: str) -> None:
     found = {line["event"] for line in lines if line["trace_id"] == trace}
-    assert {"webhook answered", "review requested", "session started", "task published"} <= found
+    assert {"webhook answered", "task requested", "session started", "task published"} <= found
     named = {line["event"] for line in lines if line.get("task_id") == task_id}
     assert {"session started", "result handed in", "review posted", "message handled"} <= named
 

@@ -28,8 +28,8 @@ from libs.common.jetstream.kv import JetStreamKeyValue
 from libs.common.jetstream.log import JetStreamLog
 from libs.common.jetstream.topology import DEDUP, LOCKS
 from libs.common.launching.protocol import job_name
+from libs.common.spending import Budgets
 from services.coder.handlers import on_event
-from services.coder.spending import Budgets
 from tests.unit.coder.world import BOB, A, B, C, Stores, World
 
 pytestmark = pytest.mark.real

@@ -15,7 +15,8 @@ from libs.common.access import ROLES, Levels
 from libs.common.events.tasks import Limits
 from libs.common.gitlab.server import Server
 from libs.common.launching import contract
-from libs.common.settings import ProjectSettings, Secret, Token, Url, reveal
+from libs.common.launching.budget_settings import BudgetSettings
+from libs.common.settings import Secret, Token, Url, reveal
 
 
 def _role(value: object) -> object:
@@ -33,7 +34,7 @@ WriteRole = Annotated[Literal["Developer", "Maintainer", "Owner"], BeforeValidat
 _LEVELS = {name: level for level, name in ROLES.items()}
 
 
-class JobSettings(ProjectSettings):
+class JobSettings(BudgetSettings):
     """What a service reads that launches Jobs; the model's settings are only handed on to them."""
 
     gitlab_read_token: Token = Field(

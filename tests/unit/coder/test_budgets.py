@@ -9,7 +9,7 @@ import pytest
 
 from libs.common.errors import Temporary
 from libs.common.events.tasks import Answered, ChangesProposed, Refused, TaskFailed, Usage
-from services.coder.spending import Asker, Budgets, Spending
+from libs.common.spending import Asker, Budgets, Spending
 from tests.fakes.clock import START
 from tests.fakes.gitlab import ALICE
 from tests.fakes.kv import MemoryKeyValue

@@ -8,10 +8,10 @@ import pytest
 
 from libs.common.gitlab.models import Commit, Version
 from libs.common.settings import load
+from libs.common.spending import MOST_KEPT, Budgets
 from services.coder.pinning import alone, lag, only_ours, pinned, refs_at
 from services.coder.refusing import covers
 from services.coder.settings import Settings
-from services.coder.spending import MOST_KEPT, Budgets
 from tests.fakes.clock import START
 from tests.unit.coder.world import A, B, C, D
 

@@ -27,10 +27,11 @@ from libs.common.launching.effects import DoorAddress
 from libs.common.launching.launches import Launches
 from libs.common.launching.reconciler import Reconciler
 from libs.common.launching.slots import Slots
+from libs.common.serving import Policy
+from libs.common.spending import Budgets, Spending
 from services.coder.closing import superseded
 from services.coder.handlers import KINDS, on_event
-from services.coder.ports import Policy, Ports
-from services.coder.spending import Budgets, Spending
+from services.coder.ports import Ports
 from services.coder.turns import on_hold
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.gitlab import ALICE, URL, FakeGitLab, Held

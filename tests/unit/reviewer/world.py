@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from libs.common import subjects
+from libs.common.access import Levels
 from libs.common.allowed import allowed
 from libs.common.errors import AgentError
 from libs.common.events.envelope import AnyEvent, NewEvent, Recorded
@@ -21,6 +22,7 @@ from libs.common.events.tasks import (
     TaskRequested,
 )
 from libs.common.reviewed import Reviewed
+from libs.common.spending import Budgets, Spending
 from services.reviewer.handlers import on_event
 from services.reviewer.ports import Policy, Ports
 from tests.fakes.clock import FakeClock
@@ -55,6 +57,8 @@ class World:
     def __init__(self, log: Any = None, clock: Any = None) -> None:
         self.clock = clock or FakeClock(datetime(2026, 3, 1, 12, tzinfo=UTC))
         self.log = log or MemoryLog(self.clock)
+        self.kv = MemoryKeyValue(self.clock)
+        self.budgets = Budgets()
         self.gitlab = FakeGitLab()
         refs = DiffRefs(base_sha=BASE, start_sha=BASE, head_sha=A)
         self.mr = self.gitlab.add_merge_request(refs)
@@ -117,8 +121,14 @@ class World:
             gitlab=gitlab or self.gitlab,
             agent=self.gitlab.current_user,
             reviewed=Reviewed(MemoryKeyValue(self.clock)),
+            spending=Spending(self.kv, self.budgets),
             clock=self.clock,
-            policy=Policy(gitlab_url=URL, limits=Limits(), projects=allowed(self.served)),
+            policy=Policy(
+                gitlab_url=URL,
+                limits=Limits(),
+                projects=allowed(self.served),
+                levels=Levels(),
+            ),
             wake=self.woken.append,
         )
 

@@ -1,8 +1,9 @@
 """Budgets: how much was asked for in the last hour, kept in `DEDUP` (SR-43, SR-09).
 
-Asked by `commanding` and `issues` before anything is requested. Keys are `spent.<what>`, each a
-bounded list that is changed by compare-and-swap; an entry counts once, by its task id. A crash
-between two keys may count a task that never came: budgets err on the careful side.
+Asked by the reviewer and the coder before they request what a person wants; both take from the same
+budgets. Keys are `spent.<what>`, each a bounded list that is changed by compare-and-swap; an entry
+counts once, by its task id. A crash between two keys may count a task that never came: budgets err
+on the careful side.
 """
 
 from __future__ import annotations
