@@ -7,7 +7,7 @@ LOCKS := ingest reviewer coder publisher runner ops dev
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --python-version 3.11 --custom-compile-command "make lock" pyproject.toml
 
-.PHONY: help setup setup-dev up demo test check docs bench format lock golden clean
+.PHONY: help setup setup-dev up demo test chaos check docs bench format lock golden clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -28,6 +28,10 @@ demo: setup ## like up, but ends when review, commit and Draft merge request are
 
 test: setup-dev ## all tests; says at the end what was skipped and why
 	@$(BIN)/python -m pytest -rs
+
+chaos: setup-dev ## the long proof under kill -9, on one NATS and on three (about 30 minutes)
+	@$(BIN)/python -m tests.chaos --poll $(CHAOS_FLAGS)
+	@$(BIN)/python -m tests.chaos --poll --nodes 3 $(CHAOS_FLAGS)
 
 check: setup-dev ## format, lint, types, import rules, generated documents
 	@$(BIN)/ruff format --check .
