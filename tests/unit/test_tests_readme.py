@@ -62,6 +62,11 @@ ITEMS = (
     "KV bucket gone",
     "consumer deleted under a running service",
     "clock jumps",
+    "5,000 open merge requests",
+    "a watermark from the future",
+    "rows that move while a look reads pages",
+    "a look at GitLab is answered 403, 404 or 429",
+    "webhooks lost, late, twice, besides a look",
 )
 REQUIREMENTS = tuple(
     f"SR-{number:02}"
