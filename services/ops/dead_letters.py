@@ -266,7 +266,7 @@ def _pretty(body: str) -> list[str]:
     """JSON line by line, anything else as it is; nothing in it moves the cursor."""
     if not body:
         return ["    (too large to be kept here; the log may still have it)"]
-    with contextlib.suppress(msgspec.MsgspecError):
+    with contextlib.suppress(msgspec.MsgspecError, RecursionError):
         body = msgspec.json.format(body, indent=2)
     lines = body.splitlines()
     depths = [len(line) - len(line.lstrip(" ")) for line in lines]

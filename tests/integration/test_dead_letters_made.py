@@ -1,4 +1,4 @@
-"""What becomes a dead letter and what does not: a deadly message, and a long outage of GitLab."""
+"""What becomes a dead letter and what does not: deadly messages, and a long outage of GitLab."""
 
 from __future__ import annotations
 
@@ -116,3 +116,41 @@ async def test_two_hours_without_gitlab_make_no_dead_letter(connection, event_lo
     assert {1, 2} == {record.seq for record in done}
     assert len(tries) >= 120
     assert [] == await letters(connection)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"type":"mr.opened.v1","x":' + b"[" * 100_000, b"\xff\xfe", b"9" * 5000, b""],
+    ids=["nested too deeply", "no text", "a long number", "nothing"],
+)
+async def test_a_body_that_breaks_the_decoder_is_a_letter_at_once_and_ends_nothing_else(
+    connection, event_log, body
+):
+    seen: list[Recorded] = []
+    good = opened()
+    await connection.publish("mr.opened.42.7.ffffffffffffffff", body)
+    await event_log.append(good)
+    stopping = asyncio.Event()
+
+    async def handler(event: Recorded) -> None:
+        seen.append(event)
+
+    consumer = Consumer(
+        connection,
+        durable=IMPATIENT.name,
+        handler=handler,
+        dead=DeadLetters(connection),
+        clock=SystemClock(),
+    )
+    running = asyncio.create_task(consumer.run(stopping))
+    async with asyncio.timeout(20):
+        while not await all_settled(connection):  # noqa: ASYNC110  # the server sets no event
+            await asyncio.sleep(0.02)
+    stopping.set()
+    await running
+
+    [letter] = await letters(connection)
+    assert [good.event] == [event.event for event in seen]
+    assert "1" == letter.headers[dead_letters.ATTEMPTS]
+    assert body == letter.body
+    assert [good.event] == [event.event for event in await event_log.history("mr.>")]

@@ -71,7 +71,8 @@ def decode(body: bytes) -> AnyEvent:
     """The event in `body`; raises `Permanent` when it is none we know."""
     try:
         return _DECODER.decode(body)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
+        # Nested too deeply is no bug of a handler: whoever reads history must be able to skip it.
         raise Permanent(f"not an event of this version: {error}") from None
 
 

@@ -42,5 +42,5 @@ async def unpack(artifacts: Artifacts, stored: Stored) -> Recorded:
 def _named(body: bytes) -> Artifact:
     try:
         return msgspec.json.decode(body, type=Artifact)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise Permanent(f"not the name of an artifact: {error}") from None

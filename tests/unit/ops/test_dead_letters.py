@@ -131,3 +131,11 @@ def test_the_command_line_says_which_letters_are_meant():
     assert Wanted(ids=(3, 17), subject="mr.opened.42.>", since=NOW - timedelta(hours=2)) == wanted(
         given, NOW
     )
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b"\xff\xfe", b""])
+def test_a_letter_that_cannot_be_read_is_shown_all_the_same(body):
+    stored = Stored(subject="dead.reviewer.x", seq=17, time=NOW, headers={}, body=body)
+
+    assert whole(Row(letter=LETTER), stored, as_json=False)
+    assert whole(Row(letter=LETTER), stored, as_json=True)
