@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import Self
@@ -176,9 +175,7 @@ async def test_a_history_of_large_events_comes_in_several_batches(
 async def test_ten_megabytes_go_out_and_come_back(connection: Connection) -> None:
     artifacts, body = Artifacts(connection), os.urandom(10_000_000)
     kept = await artifacts.put("t1", body)
-    started = time.monotonic()
     assert await artifacts.get(kept) == body
-    assert time.monotonic() - started < 5
     assert await artifacts.put("t1", body) == kept
 
 

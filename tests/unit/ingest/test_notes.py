@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +13,7 @@ from services.ingest import meaning, notes
 from services.ingest.meaning import Ignored, Translated
 from services.ingest.notes import UNKNOWN, Agent
 from services.ingest.translate import translate
+from tests.effort import processor_seconds
 from tests.unit.ingest.bodies import note
 
 AGENT = Agent(username="gca-bot", user_id=99)
@@ -189,16 +189,21 @@ def test_sr_03_what_is_no_discussion_id_is_left_out(found: Any) -> None:
     assert command(note(discussion_id=found)).discussion_id == ""
 
 
-def test_a_huge_note_is_cut_and_still_quick() -> None:
-    for filler in ("x", "`", "`a", "> ", "@", " ", "```", "@gca-bo ", "\n", "é"):
-        text = "/copilot " + filler * (1_000_000 // len(filler))
-        started = time.perf_counter()
-        event = command(note(text))
-        found = translate(note(text[9:]), AGENT)
-        assert time.perf_counter() - started < 2
-        assert len(event.text) == notes.LONGEST_TEXT
-        assert len(encode(event)) < 512 * 1024
-        assert isinstance(found, Ignored | Translated)
+@pytest.mark.parametrize("filler", ["x", "`", "`a", "> ", "@", " ", "```", "@gca-bo ", "\n", "é"])
+def test_a_huge_note_is_cut_and_costs_no_more_than_it_is_long(filler: str) -> None:
+    def cost(size: int) -> float:
+        text = "/copilot " + filler * (size // len(filler))
+        return processor_seconds(
+            lambda: (translate(note(text), AGENT), translate(note(text[9:]), AGENT))
+        )
+
+    text = "/copilot " + filler * (1_000_000 // len(filler))
+    event = command(note(text))
+    assert len(event.text) == notes.LONGEST_TEXT
+    assert len(encode(event)) < 512 * 1024
+    assert isinstance(translate(note(text[9:]), AGENT), Ignored | Translated)
+    # Four times the length is sixteen times the work where each part is looked at for each.
+    assert cost(1_000_000) < 10 * cost(250_000) + 0.1
 
 
 def test_unicode_is_kept_and_what_cannot_be_stored_is_not() -> None:

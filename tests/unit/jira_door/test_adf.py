@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import time
+import functools
 
 import pytest
 
-from libs.common.jira.adf import BLOCKS, CUT, DEEPEST, LONGEST, MOST_LINES, to_text
+from libs.common.jira.adf import BLOCKS, CUT, DEEPEST, LONGEST, MOST_LINES, MOST_NODES, to_text
 from libs.common.jira.adf_inline import INLINE
+from tests.effort import calls
 
 SCHEMA = [
     "blockCard",
@@ -242,14 +243,21 @@ def test_length_is_bounded_and_says_so():
     assert to_text("x" * 10, 5) in {"xxxxx", CUT[:5]}
 
 
-def test_a_hostile_document_takes_no_long_time():
-    lines = node("codeBlock", text("\n" * 60_000))
-    for _ in range(DEEPEST + 5):
+def hostile(size):
+    """Many lines, which every level of lists and quotes indents again, and many nodes."""
+    lines = node("codeBlock", text("x\n" * size))
+    for _ in range((DEEPEST - 1) // 2):
         lines = node("bulletList", item(node("blockquote", lines)))
-    began = time.monotonic()
+    return doc(lines, *(para(*"abcdefgh") for _ in range(size)))
 
-    to_text(doc(lines, *(para(*"abcdefgh") for _ in range(20_000))))
-    assert time.monotonic() - began < 3
+
+def test_a_hostile_document_costs_no_more_than_one_that_reaches_the_bounds():
+    bounded, larger = (
+        calls(functools.partial(to_text, hostile(size))) for size in (MOST_NODES, 2 * MOST_NODES)
+    )
+
+    # What is too much has to be passed over, and that is all.
+    assert larger - bounded < 10 * MOST_NODES
 
 
 def test_lines_are_bounded_at_every_level():
