@@ -13,14 +13,11 @@ from dataclasses import dataclass, field
 
 from libs.common import subjects
 from libs.common.errors import AgentError
-from libs.common.events.envelope import Recorded
-from libs.common.events.tasks import Refused, Result, TaskPublished, TaskRequested
+from libs.common.events.tasks import Refused
 from libs.common.jetstream import reading
-from libs.common.jetstream.artifacts import Artifacts
 from libs.common.jetstream.kv import JetStreamKeyValue
-from libs.common.jetstream.packing import unpack
-from libs.common.jetstream.reading import Stored
 from libs.common.jetstream.topology import DEAD_LETTERS, DURABLES, EVENTS, LOCKS
+from tests.chaos.history import History, command_of, note_of, read_history
 from tests.chaos.instant_runner import FINDINGS
 from tests.chaos.people import Command, People
 from tests.chaos.world import World
@@ -30,7 +27,6 @@ from tests.simulators.jira import Issue
 _MARKER = re.compile(r"^<!-- gca:v1 task=(\S+) item=(\S+) -->\r?$", re.MULTILINE)
 _FINDING = re.compile(r"[0-9a-f]{12}-[0-9a-f]{12}")
 _REVIEW = re.compile(r"review-\d+-\d+-([0-9a-f]{16})-(.+)")
-_BY_NOTE = re.compile(r"-n(\d+)(?:-p\d+)?$")
 _TRAILER = "%H %(trailers:key=Gca-Task,valueonly,separator=%x20)"
 
 
@@ -55,49 +51,6 @@ class Verdict:
     def __str__(self) -> str:
         wrong = [("LOST", self.lost), ("DOUBLED", self.doubled), ("LEFT", self.left)]
         return "\n".join(f"{word}: {line}" for word, lines in wrong for line in lines)
-
-
-class History:
-    """All of the log, in order."""
-
-    def __init__(self, stored: list[Stored], events: list[Recorded]) -> None:
-        self.message_ids = {one.headers.get("Nats-Msg-Id", "") for one in stored}
-        self.length = len(stored)
-        self.requested: dict[str, Recorded] = {}
-        self.ended: dict[str, Result] = {}
-        self.published: dict[str, TaskPublished] = {}
-        for record in events:
-            task_id = subjects.last_token(record.subject)
-            if isinstance(record.event, TaskRequested):
-                self.requested[task_id] = record
-            elif isinstance(record.event, TaskPublished):
-                self.published[task_id] = record.event
-            elif isinstance(record.event, Result):
-                self.ended[task_id] = record.event
-
-    def of_note(self, note_id: int) -> list[str]:
-        """Tasks that this note asked for, each with the pin before it."""
-        return [task_id for task_id in self.requested if note_of(task_id) == note_id]
-
-    def request(self, task_id: str) -> TaskRequested:
-        event = self.requested[task_id].event
-        assert isinstance(event, TaskRequested)
-        return event
-
-
-def note_of(task_id: str) -> int | None:
-    found = _BY_NOTE.search(task_id)
-    return int(found[1]) if found else None
-
-
-async def read_history(world: World) -> History:
-    stored: list[Stored] = []
-    seq = 1
-    while some := await reading.batch(world.connection, EVENTS, {"seq": seq, "batch": 500}):
-        stored += some
-        seq = some[-1].seq + 1
-    artifacts = Artifacts(world.connection)
-    return History(stored, [await unpack(artifacts, one) for one in stored])
 
 
 async def unfinished(world: World) -> str:
@@ -264,7 +217,7 @@ def _judge_commits(project: Project, history: History, verdict: Verdict) -> None
     commits = [row.split(" ", 1) for row in rows if row.strip().count(" ")]
     made = {task_id: sha for sha, task_id in commits}
     verdict.commits += len(made)
-    tasks = Counter(_BY_NOTE.sub(r"-n\1", task_id) for _, task_id in commits)
+    tasks = Counter(command_of(task_id) for _, task_id in commits)
     verdict.doubled += [f"{n} commits of {task_id}" for task_id, n in tasks.items() if n > 1]
     told = {
         task_id: event.commit_sha
@@ -284,17 +237,13 @@ def _judge_order(project: Project, history: History, verdict: Verdict) -> None:
             "log", "--reverse", "--topo-order", f"--format={_TRAILER}", branch
         ).splitlines()
         tasks = [row.split(" ", 1)[1] for row in rows if row.strip().count(" ")]
-        known = [(note_of(t), _first_seq(t, history)) for t in tasks if note_of(t)]
+        known = [(note_of(t), history.first_seq(t)) for t in tasks if note_of(t)]
         for number, (note_id, seq) in enumerate(known):
             for later_note, later_seq in known[number + 1 :]:
                 if later_note < note_id and later_seq < seq:
-                    verdict.lost.append(f"{project.id} {branch}: n{later_note} after n{note_id}")
-
-
-def _first_seq(task_id: str, history: History) -> int:
-    """Where the command was taken up first, with whatever pin."""
-    first = re.sub(r"-p\d+$", "", task_id)
-    return (history.requested.get(first) or history.requested[task_id]).seq
+                    verdict.lost.append(
+                        f"{project.id} {branch}: the order: n{later_note} came after n{note_id}"
+                    )
 
 
 def _judge_issue(world: World, issue: Issue, verdict: Verdict) -> None:

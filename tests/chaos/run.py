@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.chaos.judging import Verdict, judge, judge_after_the_end, unfinished
-from tests.chaos.people import People, Resending
+from tests.chaos.people import People
+from tests.chaos.resending import Resending
 from tests.chaos.trouble import Killer, Sower, until_quiet
 from tests.chaos.world import World, running_world
 

@@ -10,17 +10,14 @@ import asyncio
 import contextlib
 import io
 import os
-import random
 import signal
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from libs.common.jetstream.apply import apply
 from libs.common.jetstream.connection import Connection, connected
-from libs.common.jetstream.server import NatsServer, running_nats
 from libs.common.jetstream.topology import topology
 from libs.common.launching import state
 from libs.common.launching.local import LocalLauncher
@@ -29,9 +26,9 @@ from services.ops.environments import SERVICES, environment
 from services.ops.processes import running
 from services.ops.services import Service, wait_ready
 from services.ops.show import Screen
+from tests.chaos.servers import Nats, nats_on
 from tests.chaos.service import python_of_jobs
 from tests.e2e import system as e2e
-from tests.integration.nats_cluster import Cluster, running_cluster
 from tests.simulators.gitlab import Project, SimulatedGitLab, running_gitlab
 from tests.simulators.jira import SimulatedJira, running_jira
 from tests.simulators.model import running_model
@@ -44,45 +41,6 @@ PATIENCE = {"LEASE_SECONDS": "2", "MAX_CONCURRENT_TASKS": "8", "TASK_TIMEOUT": "
 BUDGETS = {
     f"MAX_TASKS_PER_HOUR{of}": "2000" for of in ("", "_PLACE", "_USER", "_PROJECT")
 }  # what is proven here is that nothing is lost, not that somebody is stopped
-
-
-class Nats(Protocol):
-    """One server or three."""
-
-    url: str
-
-    async def crash(self, rng: random.Random) -> None:
-        """Kill one server and start it again a moment later."""
-        ...
-
-
-@dataclass
-class OneServer:
-    server: NatsServer
-
-    @property
-    def url(self) -> str:
-        return self.server.url
-
-    async def crash(self, rng: random.Random) -> None:
-        await self.server.kill()
-        await asyncio.sleep(rng.uniform(0, 1))
-        await self.server.start()
-
-
-@dataclass
-class ThreeServers:
-    cluster: Cluster
-
-    @property
-    def url(self) -> str:
-        return self.cluster.url
-
-    async def crash(self, rng: random.Random) -> None:
-        member = rng.choice(self.cluster.members)
-        await member.kill()
-        await asyncio.sleep(rng.uniform(0, 2))
-        await member.start()
 
 
 @dataclass
@@ -166,7 +124,7 @@ async def running_world(
 ) -> AsyncIterator[World]:
     """Start everything, and wait until it can work; `poll` is for ingest, `blind` the publisher."""
     async with contextlib.AsyncExitStack() as stack:
-        nats = await _nats(stack, folder / "nats", nodes)
+        nats = await nats_on(stack, folder / "nats", nodes)
         connection = await stack.enter_async_context(
             connected(nats.url, name="chaos", on_closed=lambda: None)
         )
@@ -198,12 +156,6 @@ async def running_world(
         address = f"http://127.0.0.1:{own['PORT']}/webhook"
         gitlab.set_webhook(url=address, secret=e2e.WEBHOOK_SECRET)
         yield world
-
-
-async def _nats(stack: contextlib.AsyncExitStack, folder: Path, nodes: int) -> Nats:
-    if nodes == 1:
-        return OneServer(await stack.enter_async_context(running_nats(folder)))
-    return ThreeServers(await stack.enter_async_context(running_cluster(folder)))
 
 
 async def _start(
