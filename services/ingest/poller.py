@@ -29,7 +29,7 @@ from libs.common.errors import AgentError, Permanent, Temporary
 from libs.common.events.envelope import NewEvent, Recorded
 from libs.common.events.facts import NoteCommand
 from libs.common.events.log import Appended, Created
-from libs.common.gitlab.changes import Changed, NotesPage, Page, Where
+from libs.common.gitlab.changed import Changed, NotesPage, Page, Where
 from libs.common.gitlab.errors import (
     Forbidden,
     Invalid,

@@ -14,7 +14,7 @@ import msgspec
 from libs.common import subjects
 from libs.common.events.envelope import Recorded
 from libs.common.events.facts import MrClosed, MrOpened
-from libs.common.gitlab.changes import Changed, Where
+from libs.common.gitlab.changed import Changed, Where
 from libs.common.gitlab.models import Note
 from services.ingest import body as read
 from services.ingest import merge_requests, notes

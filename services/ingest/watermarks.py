@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from libs.common.errors import Temporary
-from libs.common.gitlab.changes import Where
+from libs.common.gitlab.changed import Where
 from libs.common.kv import KeyValue
 from services.ingest.polling import Mark
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from libs.common.errors import AgentError
-from libs.common.gitlab.changes import Changed, NotesPage, Page, Where
+from libs.common.gitlab.changed import Changed, NotesPage, Page, Where
 from libs.common.gitlab.errors import NotFound
 from libs.common.gitlab.models import Note, User
 from tests.fakes.clock import FakeClock

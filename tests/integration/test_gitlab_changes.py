@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from libs.common.gitlab.budget import Budget
-from libs.common.gitlab.changes import Where
+from libs.common.gitlab.changed import Where
 from libs.common.gitlab.client import GitLabClient
 from libs.common.gitlab.errors import NotFound, RateLimited, Unavailable
 from libs.common.gitlab.server import Server

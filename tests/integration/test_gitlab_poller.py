@@ -16,7 +16,7 @@ from libs.common.allowed import allowed
 from libs.common.clock import Clock, SystemClock
 from libs.common.errors import AgentError
 from libs.common.gitlab.budget import Budget
-from libs.common.gitlab.changes import Page, Where
+from libs.common.gitlab.changed import Page, Where
 from libs.common.gitlab.client import GitLabClient
 from libs.common.gitlab.errors import RateLimited
 from libs.common.gitlab.server import Server

@@ -15,57 +15,12 @@ import msgspec
 import requests
 
 from libs.common.gitlab.backend import StrangeAnswer
+from libs.common.gitlab.changed import Changed, NotesPage, Page, Where
 from libs.common.gitlab.connection import PER_PAGE, Connection, quoted
 from libs.common.gitlab.merge_requests import mr_path
 from libs.common.gitlab.models import Note, read
 
 T = TypeVar("T")
-
-
-class Where(msgspec.Struct, frozen=True, kw_only=True):
-    """A group with all below it, a project by id or path, or with neither all the token sees."""
-
-    group: str = ""
-    project: str = ""
-
-    def __str__(self) -> str:
-        if self.group:
-            return f"group {self.group}"
-        return f"project {self.project}" if self.project else "all projects"
-
-
-class Changed(msgspec.Struct, frozen=True, kw_only=True):
-    """A merge request as a list shows it; `sha` may follow a push with a delay."""
-
-    project_id: int
-    iid: int
-    state: str
-    updated_at: datetime
-    sha: str = ""
-    draft: bool = False
-    source_branch: str = ""
-    target_branch: str = ""
-    references: dict[str, str] = {}
-
-    @property
-    def project_path(self) -> str:
-        """Empty when GitLab does not say it."""
-        return self.references.get("full", "").rpartition("!")[0]
-
-
-class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """Merge requests, oldest change first; `at` is GitLab's time when it answered."""
-
-    rows: tuple[Changed, ...]
-    is_last: bool
-    at: datetime | None = None
-
-
-class NotesPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Notes, newest first."""
-
-    rows: tuple[Note, ...]
-    is_last: bool
 
 
 class Changes(Connection):

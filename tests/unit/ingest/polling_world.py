@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from libs.common.allowed import allowed
 from libs.common.errors import AgentError
-from libs.common.gitlab.changes import Where
+from libs.common.gitlab.changed import Where
 from libs.common.jetstream.leases import Leases
 from services.ingest.hook_watch import WatchedHooks
 from services.ingest.meaning import Ignored

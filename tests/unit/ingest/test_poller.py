@@ -14,7 +14,7 @@ from libs.common.errors import AgentError, Temporary
 from libs.common.events.envelope import NewEvent, Recorded
 from libs.common.events.facts import MrOpened
 from libs.common.events.log import Appended
-from libs.common.gitlab.changes import Where
+from libs.common.gitlab.changed import Where
 from libs.common.gitlab.errors import (
     Forbidden,
     Invalid,

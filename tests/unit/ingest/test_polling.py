@@ -9,7 +9,7 @@ import pytest
 
 from libs.common.events.envelope import Recorded
 from libs.common.events.facts import MrClosed, MrOpened
-from libs.common.gitlab.changes import Changed
+from libs.common.gitlab.changed import Changed
 from libs.common.gitlab.models import Note
 from services.ingest import polling
 from services.ingest.notes import Agent
