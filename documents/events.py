@@ -31,7 +31,7 @@ STREAMS = {
     "is `dead.<durable>.<subject>`.",
     "KV_DEDUP": "Bucket `DEDUP`: reviewed heads, launch counts, what orderly handling remembers.",
     "KV_LOCKS": "Bucket `LOCKS`: leases and slots, each with a time after which it ends.",
-    "KV_WATERMARKS": "Bucket `WATERMARKS`: how far GitLab and the dead letters are read; which webhooks came lately.",
+    "KV_WATERMARKS": "Bucket `WATERMARKS`: how far readers are, and which webhooks came lately.",
     "OBJ_ARTIFACTS": "Object store `ARTIFACTS`: bodies of more than 512 KiB; the event then names "
     "the object, its size and digest.",
 }
