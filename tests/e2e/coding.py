@@ -14,6 +14,8 @@ from tests.simulators.gitlab.repository import Commit
 from tests.simulators.jira import Comment, Issue
 
 NUMBERS = itertools.count(1)
+PATIENCE = 120.0
+"""Seconds for one session on a machine that has much else to do."""
 AUTHOR = ("Copilot Agent", "copilot-agent@noreply.gitlab.com")
 BEFORE = "def price(total):\n    return total\n"
 AFTER = "def price(total):\n    return round(total, 2)\n"
@@ -73,7 +75,7 @@ async def answered(
     system: System, mr: MergeRequest, note: Note, outcome: str = "posted"
 ) -> tuple[TaskPublished, str]:
     """The record and the text of the one reply to this note."""
-    record = await system.answer_to(mr, note)
+    record = await system.answer_to(mr, note, seconds=PATIENCE)
     said = [one.body for one in replies_to(system, mr, note)]
     assert (outcome, 1) == (record.outcome, len(said)), (record, said, system.screen.getvalue())
     return record, said[0]

@@ -11,6 +11,7 @@ from tests.e2e.coding import (
     AFTER,
     AUTHOR,
     BUDGETS,
+    PATIENCE,
     answered,
     comments_of_agent,
     commits_of,
@@ -27,7 +28,7 @@ from tests.simulators.gitlab.state import DEVELOPER, GUEST
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.real,
-    pytest.mark.timeout(180),
+    pytest.mark.timeout(400),
     pytest.mark.asyncio(loop_scope="module"),
 ]
 
@@ -123,16 +124,16 @@ async def test_a_reviewed_head_is_reviewed_again_for_who_asks_and_so_is_the_head
     project = project_in(system)
     system.gitlab.commit(project, branch="topic", files={"app.py": "x = eval(input())\n"})
     mr = await system.gitlab.open_merge_request(project, source_branch="topic")
-    await system.review_of(mr)
+    await system.review_of(mr, seconds=PATIENCE)
 
     note = await system.note(mr, "/copilot review")
-    again = await system.answer_to(mr, note)
+    again = await system.answer_to(mr, note, seconds=PATIENCE)
     assert "posted" == again.outcome
     assert ["white_check_mark"] == emoji_on(note)
 
     await answered(system, mr, await system.note(mr, "/copilot add a note"))
     [commit] = commits_of(project)
-    of_commit = await system.review_of(mr, commit.sha)
+    of_commit = await system.review_of(mr, commit.sha, seconds=PATIENCE)
     assert ("posted", commit.sha) == (of_commit.outcome, mr.head_sha)
     [inline, summary] = threads_of_agent(system, mr)
     assert (True, None) == (inline.notes[0].position is not None, summary.notes[0].position)
@@ -262,7 +263,7 @@ async def test_an_issue_becomes_a_draft_and_one_that_comes_back_gets_a_second_br
     tracker = system.tracker
     issue = tracker.issue("Round prices", "Add a note that prices are rounded.")
     tracker.move(issue)
-    record = await system.answer_to_issue(issue)
+    record = await system.answer_to_issue(issue, seconds=PATIENCE)
 
     mr = tracker.project.merge_requests[record.merge_request_iid]
     assert (True, f"agent/{issue.key}", "main") == (mr.draft, mr.source_branch, mr.target_branch)
@@ -275,7 +276,7 @@ async def test_an_issue_becomes_a_draft_and_one_that_comes_back_gets_a_second_br
     assert ["In Progress", "In Review"] == moves_of_agent(system, issue)
 
     tracker.move(issue)
-    again = await system.answer_to_issue(issue, after=record)
+    again = await system.answer_to_issue(issue, after=record, seconds=PATIENCE)
 
     assert (f"agent/{issue.key}-2", 2) == (again.branch, len(comments_of_agent(system, issue)))
     second = tracker.project.merge_requests[again.merge_request_iid]
@@ -307,7 +308,7 @@ async def test_every_event_and_hook_that_comes_twice_changes_nothing(system):
     await delivered_again(system)
     await answered(system, mr, ask)
     await answered(system, mr, code)
-    await system.answer_to_issue(issue)
+    await system.answer_to_issue(issue, seconds=PATIENCE)
     before = state_of(system)
 
     await system.gitlab.settle()
