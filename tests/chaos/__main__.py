@@ -55,7 +55,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--poll", action="store_true", help="the poller instead of Resend")
     parser.add_argument("--real", type=int, default=3, help="sessions with the real CLI")
     parser.add_argument("--slow", type=int, default=10, help="writes that lose their answer")
-    parser.add_argument("--rest", type=float, default=300, help="seconds to come to rest")
+    parser.add_argument("--rest", type=float, default=90, help="seconds without any event")
     parser.add_argument(
         "--blind", action="store_true", help="a publisher that does not look: must fail"
     )

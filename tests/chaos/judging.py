@@ -75,6 +75,14 @@ async def unfinished(world: World) -> str:
     return f"{len(jobs)} Jobs are there, such as {jobs[0].task_id}" if jobs else ""
 
 
+async def events(world: World) -> int:
+    """How many events the log has; -1 while NATS is away."""
+    try:
+        return int((await world.connection.read(f"STREAM.INFO.{EVENTS}"))["state"]["last_seq"])
+    except AgentError:
+        return -1
+
+
 async def judge(world: World, people: People) -> Verdict:
     """Look at everything while the services still run."""
     history = await read_history(world)

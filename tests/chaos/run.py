@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.chaos.judging import Verdict, judge, judge_after_the_end, unfinished
+from tests.chaos.judging import Verdict, events, judge, judge_after_the_end, unfinished
 from tests.chaos.people import People
 from tests.chaos.resending import Resending
 from tests.chaos.trouble import Killer, Sower, until_quiet
@@ -36,7 +36,7 @@ class Plan:
     real_sessions: int = 3
     blind: bool = False
     rest: float = 90.0
-    """Longest that it may take to come to rest."""
+    """Longest that no event may follow while something is still open."""
 
 
 @dataclass
@@ -156,17 +156,18 @@ async def _beside(loop: Killer | Sower | Resending) -> AsyncIterator[None]:
 
 async def _rest(world: World, people: People, plan: Plan) -> str:
     """Wait until nothing moves any more; else why not."""
-    why = "it was never looked"
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(plan.rest):
-            calm = 0
-            while calm < 3:
-                await world.gitlab.settle()
-                why = await unfinished(world) or _missing(people)
-                calm = 0 if why else calm + 1
-                await asyncio.sleep(0.3)
-            return ""
-    return why
+    calm, length, moved_at = 0, -1, time.monotonic()
+    while calm < 3:
+        await world.gitlab.settle()
+        why = await unfinished(world) or _missing(people)
+        calm = 0 if why else calm + 1
+        now = await events(world)
+        if now != length:
+            length, moved_at = now, time.monotonic()
+        if why and time.monotonic() - moved_at > plan.rest:
+            return why
+        await asyncio.sleep(0.3)
+    return ""
 
 
 def _missing(people: People) -> str:
