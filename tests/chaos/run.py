@@ -129,13 +129,14 @@ async def _live(plan: Plan, world: World, report: Report) -> People:
     )
     resending = Resending(world)
     resends = contextlib.nullcontext() if plan.poll else _beside(resending)
+    sower.sow_first()
     async with resends:
         async with _beside(killer), _beside(sower):
             await _open_real(world, plan.real_sessions)
             await people.live()
         report.kills = killer.kills
-        sower.clear()
         report.faults = sower.struck()
+        sower.clear()
         await until_quiet(world)
         await people.settle()
     report.resent = resending.resent

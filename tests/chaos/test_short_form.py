@@ -33,10 +33,9 @@ async def test_nothing_is_lost_and_nothing_is_doubled_while_everything_is_killed
 async def test_the_proof_has_teeth_a_publisher_that_does_not_look_is_caught(tmp_path: Path):
     plan = Plan(
         seed=4711,
-        webhooks=60,
-        merge_requests=8,
+        webhooks=40,
+        merge_requests=6,
         real_sessions=0,
-        fault_every=(0.05, 0.15),
         blind=True,
         rest=10,
     )

@@ -19,6 +19,7 @@ MOST_PER_JOB = 1
 BETWEEN_CLONES = 15.0
 """Seconds between two failures of fetching."""
 SOON = {"Retry-After": "1"}
+DONE = {"commit": True, "status": 502, "headers": SOON}
 API = "^/api/v4/"
 
 
@@ -91,9 +92,15 @@ class Sower:
         """How many faults have met a request."""
         return sum(fault.times < 1 for fault in self.sown)
 
+    def sow_first(self) -> None:
+        """What each run must bear: a review and a reply are there, and their writer is told no."""
+        for path in (r"/draft_notes/bulk_publish$", r"/discussions/\w+/notes$"):
+            self.world.gitlab.faults.add(path=path, **DONE, method="POST")
+
     def clear(self) -> None:
-        self.world.gitlab.faults.clear()
-        self.world.jira.faults.clear()
+        """Let no more happen, but for what was sown first."""
+        for fault in self.sown:
+            fault.times = 0
 
     def _sow(self) -> None:
         faults = self.world.jira.faults if self.rng.random() < 0.1 else self.world.gitlab.faults
@@ -114,7 +121,7 @@ class Sower:
         if kind == "sick":
             return {"status": self.rng.choice((500, 502, 503)), "headers": SOON}
         method = self.rng.choice(("POST", "POST", "PUT", "DELETE"))
-        return {"method": method, "commit": True, "status": 502, "headers": SOON}
+        return {"method": method, **DONE}
 
     def _of_git(self) -> dict[str, Any]:
         # A host that is away at each of a clone's few tries would rightly end its task.
