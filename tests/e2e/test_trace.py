@@ -199,7 +199,7 @@ async def test_a_collector_in_trouble_delays_and_floods_nothing(tmp_path, mood):
                 return [(tmp_path / "logs" / f"{name}.log").read_text() for name in system.services]
 
             await system.until(complained, "a line about the collector")
-            assert [1, 1, 1] == [log.count(NOT_DELIVERED) for log in services()]
+            assert [1] * len(system.services) == [log.count(NOT_DELIVERED) for log in services()]
             jobs = [file.read_text() for file in tmp_path.glob("tasks/**/*.log")]
             assert jobs
             assert all(log.count(NOT_DELIVERED) <= 1 for log in jobs)
