@@ -98,7 +98,7 @@ def of_issue(ready: JiraReady, place: tuple[str, str], terms: Terms) -> TaskRequ
             account_id=ready.account_id,
             rule="whoever moved the issue to the trigger status may ask for code",
         ),
-        issue=Issue(key=ready.issue_key, web_url=ready.web_url),
+        issue=Issue(key=ready.issue_key, web_url=ready.web_url, status=ready.status),
     )
 
 

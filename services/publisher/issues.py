@@ -70,12 +70,16 @@ async def comment(reply: Reply, request: TaskRequested, ports: Ports, *links: st
 
 
 async def move(status: str, request: TaskRequested, ports: Ports) -> list[Write]:
-    """Into the status of that name; nothing where it is there, or the workflow has no way."""
+    """Into the status of that name, from those of our own way through the workflow.
+
+    Nothing where it is there, a person put it elsewhere meanwhile, or the workflow has no way.
+    """
     issue = _issue(request)
     if ports.jira is None:
         return []
+    ours = (issue.status, ports.rules.in_progress) if issue.status else ()
     try:
-        moved = await ports.jira.transition(issue.key, status)
+        moved = await ports.jira.transition(issue.key, status, only_from=ours)
     except _NOT_TAKEN as error:
         missed("jira_transition", error, request)
         return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -99,7 +100,9 @@ class Jira(Protocol):
 
     async def add_comment(self, issue_key: str, document: dict[str, Any]) -> Comment: ...
 
-    async def transition(self, issue_key: str, status: str) -> bool: ...
+    async def transition(
+        self, issue_key: str, status: str, *, only_from: Collection[str] = ()
+    ) -> bool: ...
 
 
 class Repository(Protocol):

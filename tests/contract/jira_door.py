@@ -7,7 +7,7 @@ Data Center alike.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -31,7 +31,9 @@ class Door(Protocol):
     async def issue(self, issue_key: str) -> Issue: ...
     async def changelog(self, issue_key: str) -> list[Change]: ...
     async def transitions(self, issue_key: str) -> list[Transition]: ...
-    async def transition(self, issue_key: str, status: str) -> bool: ...
+    async def transition(
+        self, issue_key: str, status: str, *, only_from: Collection[str] = ()
+    ) -> bool: ...
     async def comments(self, issue_key: str) -> list[Comment]: ...
     async def add_comment(self, issue_key: str, document: dict[str, Any]) -> Comment: ...
 
@@ -166,6 +168,15 @@ class JiraDoorContract:
 
         assert await rig.door.transition(key, name) is False
         assert await rig.door.changelog(key) == []
+
+    async def test_an_issue_that_a_person_put_elsewhere_is_left_there(self, rig):
+        key = rig.create(status="Done")
+
+        assert (
+            await rig.door.transition(key, "In Review", only_from=(READY, "In Progress")) is False
+        )
+        assert (await rig.door.issue(key)).status == "Done"
+        assert await rig.door.transition(key, "In Progress", only_from=("done",)) is True
 
     async def test_a_status_that_the_workflow_does_not_lead_to_is_told(self, rig):
         key = rig.create(status=READY)

@@ -6,7 +6,7 @@ to every status, until a test takes ways away.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -132,9 +132,13 @@ class FakeJira:
         self._issue("transitions", issue_key)
         return self._ways()
 
-    async def transition(self, issue_key: str, status: str) -> bool:
+    async def transition(
+        self, issue_key: str, status: str, *, only_from: Collection[str] = ()
+    ) -> bool:
         issue = self._issue("transition", issue_key)
         if issue.status.casefold() == status.casefold():
+            return False
+        if only_from and issue.status.casefold() not in {name.casefold() for name in only_from}:
             return False
         way = chosen(self._ways(), status)
         if way is None:

@@ -76,6 +76,8 @@ class Issue(msgspec.Struct, frozen=True, kw_only=True):
 
     key: str
     web_url: str = ""
+    status: str = ""
+    """The status that asked for the work; an issue that stands elsewhere by then is left there."""
 
 
 class PushTarget(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ its fields, and forwards the token of each page.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from datetime import timedelta
 from typing import Any, Self, TypeVar
 
@@ -92,14 +92,21 @@ class JiraClient:
         raw = await self._http.read(_path(issue_key, "transitions"))
         return _read(reading.transitions, raw)
 
-    async def transition(self, issue_key: str, status: str) -> bool:
+    async def transition(
+        self, issue_key: str, status: str, *, only_from: Collection[str] = ()
+    ) -> bool:
         """Move the issue to the status of that name; False when it is there already.
+
+        Nor is it moved when it stands in none of `only_from`, where that is given: a person has put
+        it elsewhere meanwhile.
 
         Two calls. The way is looked up each time, by the status it leads to, else by its own name:
         ids belong to one workflow. `NoTransition` when there is none, or Jira refuses it.
         """
         issue, ways = await self._standing(issue_key)
         if _same(issue.status, status):
+            return False
+        if only_from and not any(_same(issue.status, name) for name in only_from):
             return False
         way = chosen(ways, status)
         if way is None:

@@ -31,7 +31,8 @@ async def test_an_issue_becomes_a_task_with_a_new_branch(world):
     assert ("Accept vouchers", "Accept vouchers\n\nCustomers want them.") == (
         request.title, request.instruction,
     )  # fmt: skip
-    assert Issue(key="SHOP-12", web_url="https://jira.test/browse/SHOP-12") == request.issue
+    link = "https://jira.test/browse/SHOP-12"
+    assert Issue(key="SHOP-12", web_url=link, status="AI Ready") == request.issue
     assert ("Alice Ash", "712020:alice") == (request.requester.name, request.requester.account_id)
     assert request.push == PushTarget(
         project_id=42,

@@ -71,7 +71,11 @@ def from_issue(world: World, **changes: Any) -> TaskRequested:
         "expires_at": world.clock.now() + timedelta(hours=6),
         "instruction": "Add tax",
         "requester": IN_JIRA,
-        "issue": Issue(key=world.issue, web_url=f"https://jira.test/browse/{world.issue}"),
+        "issue": Issue(
+            key=world.issue,
+            web_url=f"https://jira.test/browse/{world.issue}",
+            status="AI Ready",
+        ),
         "push": PushTarget(
             project_id=42,
             clone_url="https://gitlab.test/group/project.git",

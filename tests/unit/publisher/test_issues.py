@@ -115,6 +115,17 @@ async def test_the_issue_is_in_progress_while_the_task_runs(world):
     assert "In Progress" == world.jira.issues[world.issue].status
 
 
+async def test_an_issue_that_a_person_moved_away_meanwhile_stays_where_it_is(world):
+    request = from_issue(world)
+    await world.deliver(await world.started(request))
+    world.jira.move(world.issue, "Done", world.jira.me)
+
+    record = await through(world, request, proposed(request))
+
+    assert "posted" == record.outcome
+    assert "Done" == world.jira.issues[world.issue].status
+
+
 async def test_statuses_have_the_names_that_the_operator_gave():
     world = World(in_progress="Done", in_review="To Do")
     request = from_issue(world)
