@@ -17,7 +17,19 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from bench import call_rows, commands, footprint, history, intake, patches, reviews, rows
+from bench import (
+    call_rows,
+    commands,
+    footprint,
+    history,
+    intake,
+    patches,
+    replays,
+    review_rows,
+    reviews,
+    rows,
+    throughput,
+)
 from bench.children import ROOT
 from bench.machine import machine
 from bench.table import Page, Row, markdown, plain
@@ -31,6 +43,7 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
 
     pairs: int = 12
     hooks: int = 2000
+    other_pairs: int = 6
     turns: int = 4
     findings: tuple[int, ...] = reviews.FINDINGS
     commands: int = 3
@@ -40,11 +53,14 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     memory_hooks: int = 10_000
     events: int = 300_000
     reads: int = 50
+    replay_events: int = 40_000
+    instant_reviews: int = 150
 
 
 QUICK = Size(
     pairs=2,
     hooks=200,
+    other_pairs=1,
     turns=1,
     findings=(0, 2),
     commands=1,
@@ -54,13 +70,15 @@ QUICK = Size(
     memory_hooks=200,
     events=2000,
     reads=5,
+    replay_events=2000,
+    instant_reviews=6,
 )
 
 
 class Measured(msgspec.Struct, kw_only=True):
     """What was measured so far; a part that was left out stays empty."""
 
-    intake: intake.Intake | None = None
+    intake: list[intake.Intake] = []
     reviews: list[reviews.Review] = []
     commands: list[commands.Command] = []
     patches: list[patches.Passage] = []
@@ -68,13 +86,21 @@ class Measured(msgspec.Struct, kw_only=True):
     weights: dict[str, footprint.Weight] = {}
     growth: dict[str, float] = {}
     reads: history.Reads | None = None
+    replayed: replays.Replayed | None = None
+    throughput: throughput.Throughput | None = None
 
 
 Part = Callable[[Path, Size, Measured], Awaitable[None]]
 
 
 async def _intake(folder: Path, size: Size, found: Measured) -> None:
-    found.intake = await intake.measure(folder, pairs=size.pairs, hooks=size.hooks)
+    for number in (intake.CONNECTIONS, *intake.OTHERS):
+        pairs = size.pairs if number == intake.CONNECTIONS else size.other_pairs
+        hooks = size.hooks if number > 1 else size.hooks // 4
+        place = folder / str(number)
+        found.intake.append(
+            await intake.measure(place, pairs=pairs, hooks=hooks, connections=number)
+        )
 
 
 async def _reviews(folder: Path, size: Size, found: Measured) -> None:
@@ -99,7 +125,17 @@ async def _memory(folder: Path, size: Size, found: Measured) -> None:
 
 
 async def _history(folder: Path, size: Size, found: Measured) -> None:
-    found.reads = await history.measure(folder, events=size.events, times=size.reads)
+    found.reads = await history.measure(
+        folder, events=size.events, times=size.reads, starts=size.starts
+    )
+
+
+async def _replay(folder: Path, size: Size, found: Measured) -> None:
+    found.replayed = await replays.measure(folder, events=size.replay_events)
+
+
+async def _throughput(folder: Path, size: Size, found: Measured) -> None:
+    found.throughput = await throughput.measure(folder, reviews=size.instant_reviews)
 
 
 PARTS: dict[str, Part] = {
@@ -110,6 +146,8 @@ PARTS: dict[str, Part] = {
     "start": _start,
     "memory": _memory,
     "history": _history,
+    "replay": _replay,
+    "throughput": _throughput,
 }
 
 
@@ -117,19 +155,22 @@ def page(found: Measured, size: Size, about: list[tuple[str, str]]) -> Page:
     """All rows, ratios first."""
     ratios: list[Row] = []
     others: list[Row] = []
-    if found.intake:
-        ratios.append(rows.intake_share(found.intake))
-        others += rows.intake_rates(found.intake)
+    ratios += [rows.intake_share(one) for one in found.intake]
+    others += [row for one in found.intake for row in rows.intake_rates(one)]
+    others += [rows.throughput(found.throughput)] if found.throughput else []
+    others += [rows.replayed(found.replayed)] if found.replayed else []
     ratios += call_rows.calls(found.reviews) + call_rows.command_calls(found.commands)
     if found.reviews:
-        others += rows.waiting(found.reviews) + rows.sessions(found.reviews)
+        others += review_rows.waiting(found.reviews) + review_rows.sessions(found.reviews)
     if found.patches:
         others += rows.passages(found.patches)
     if found.reads:
         share, times = rows.history(found.reads)
         ratios.append(share)
         others.append(times)
-    others += rows.starts(found.starts) + rows.weights(found.weights, size.memory_hooks)
+    others += rows.starts(found.starts)
+    others += rows.large_starts(found.reads) if found.reads else []
+    others += rows.weights(found.weights, size.memory_hooks)
     lists = call_rows.call_lists(found.reviews) + call_rows.command_lists(found.commands)
     lists += rows.start_lists(found.starts) if found.starts else []
     lists += rows.growth_lists(found.growth) if found.growth else []

@@ -102,10 +102,13 @@ async def _is_ready(port: int) -> bool:
         writer.close()
 
 
-async def output_of(arguments: list[str]) -> str:
-    """What `python -m <arguments>` printed; raises when it failed."""
+async def output_of(arguments: list[str], environment: Mapping[str, str] | None = None) -> str:
+    """What `python -m <arguments>` printed; raises when it failed. None: our own environment."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", *arguments), cwd=ROOT, stdout=asyncio.subprocess.PIPE
+        *(sys.executable, "-m", *arguments),
+        cwd=ROOT,
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
     )
     out, _ = await process.communicate()
     if process.returncode:

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from bench.children import ROOT, child, ports, ready
-from bench.intake import durable_log, load
+from bench.intake import Round, durable_log, load
 from libs.common.jetstream.topology import EVENTS
 from services.ops.environments import environment
 from tests.e2e.system import SERVICES, WEBHOOK_SECRET, System, running_system
@@ -68,7 +68,7 @@ async def starts(folder: Path, *, times: int) -> dict[str, Start]:
     found = {}
     async with durable_log(folder) as url:
         for name in SERVICES:
-            seconds = [await _ready(name, url, folder) for _ in range(times)]
+            seconds = [await ready_seconds(name, url, folder) for _ in range(times)]
             module = f"services.{name}.wiring"
             imports = [await asyncio.to_thread(_import_seconds, module) for _ in range(times)]
             found[name] = Start(
@@ -91,7 +91,8 @@ async def weights(folder: Path, *, hooks: int) -> dict[str, Weight]:
         await asyncio.sleep(SETTLE_SECONDS)
         idle = _memories(system)
         port = int(system.services["ingest"].environment["PORT"])
-        await load(port, secrets.token_hex(4), 0, hooks, secret=WEBHOOK_SECRET)
+        asked = Round(run=secrets.token_hex(4), count=hooks, secret=WEBHOOK_SECRET)
+        await load(port, asked)
         await system.until(lambda: _all_handled(system), "the events to be handled", seconds=300)
         await asyncio.sleep(SETTLE_SECONDS)
         after = _memories(system)
@@ -116,7 +117,8 @@ def memory(pid: int) -> Memory:
     return Memory(rss=sizes["Rss"] * 1024 / 1e6, pss=sizes["Pss"] * 1024 / 1e6)
 
 
-async def _ready(name: str, nats_url: str, folder: Path) -> float:
+async def ready_seconds(name: str, nats_url: str, folder: Path) -> float:
+    """From the start of this service's process until `/readyz` answers 200."""
     settings = {
         "GITLAB_URL": "https://gitlab.example.com",
         "GITLAB_READ_TOKEN": "bench",

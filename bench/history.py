@@ -1,4 +1,4 @@
-"""Reading the whole history of one merge request out of a large log.
+"""Reading the history of one merge request out of a large log, and starting services on it.
 
 The log is filled without syncing each event to disk, which would take minutes; then the server is
 started again as `gca up` starts it, and the reads are measured.
@@ -18,6 +18,7 @@ import msgspec
 import nats
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
+from bench.footprint import ready_seconds
 from libs.common import subjects
 from libs.common.events.envelope import NewEvent, encode, headers
 from libs.common.events.facts import MrOpened
@@ -28,11 +29,12 @@ from libs.common.events.tasks import (
     TaskRequested,
 )
 from libs.common.jetstream.apply import apply
-from libs.common.jetstream.connection import connected
+from libs.common.jetstream.connection import Connection, connected
 from libs.common.jetstream.log import JetStreamLog
 from libs.common.jetstream.server import binary, configuration, running_nats
-from libs.common.jetstream.topology import EVENTS, topology
+from libs.common.jetstream.topology import DURABLES, EVENTS, topology
 from services.ops.places import free_port
+from tests.e2e.system import SERVICES
 
 PROJECT_ID = 42
 HEADS = 5
@@ -47,17 +49,15 @@ class Reads(msgspec.Struct, frozen=True, kw_only=True):
     found: int
     direct: tuple[float, ...]
     consumer: tuple[float, ...]
+    ready: dict[str, tuple[float, ...]]
+    """Seconds from the start of each service's process until it is ready."""
 
 
-async def measure(folder: Path, *, events: int, times: int) -> Reads:
-    """Reads of the merge request in the middle of the log."""
-    store = folder / "nats"
-    store.mkdir(parents=True)
-    async with _unsynced(store) as url:
-        await _fill(url, events)
+async def measure(folder: Path, *, events: int, times: int, starts: int) -> Reads:
+    """Reads of the merge request in the middle of the log, then `starts` of each service."""
     iid = events // PER_MERGE_REQUEST // 2
-    async with running_nats(store) as server:
-        async with connected(server.url, name="bench", on_closed=lambda: None) as connection:
+    async with filled_log(folder, events) as url:
+        async with connected(url, name="bench", on_closed=lambda: None) as connection:
             log = JetStreamLog(connection)
             await log.history(subjects.history(PROJECT_ID, 1))
             direct, found = [], 0
@@ -65,10 +65,42 @@ async def measure(folder: Path, *, events: int, times: int) -> Reads:
                 began = time.perf_counter()
                 found = len(await log.history(subjects.history(PROJECT_ID, iid)))
                 direct.append(time.perf_counter() - began)
-        consumer = await _by_consumers(server.url, subjects.history(PROJECT_ID, iid), found, times)
-    if found != PER_MERGE_REQUEST:
-        raise RuntimeError(f"the history has {found} events, {PER_MERGE_REQUEST} were written")
-    return Reads(events=events, found=found, direct=tuple(direct), consumer=tuple(consumer))
+            await _all_handled(connection)
+        if found != PER_MERGE_REQUEST:
+            raise RuntimeError(f"the history has {found} events, not {PER_MERGE_REQUEST}")
+        consumer = await _by_consumers(url, subjects.history(PROJECT_ID, iid), found, times)
+        ready = {
+            name: tuple([await ready_seconds(name, url, folder) for _ in range(starts)])
+            for name in SERVICES
+        }
+    return Reads(
+        events=events, found=found, direct=tuple(direct), consumer=tuple(consumer), ready=ready
+    )
+
+
+@contextlib.asynccontextmanager
+async def filled_log(folder: Path, events: int) -> AsyncIterator[str]:
+    """A log with so many events of reviews that are done; yields its url."""
+    store = await asyncio.to_thread(_made, folder / "nats")
+    async with _unsynced(store) as url:
+        await _fill(url, events)
+    async with running_nats(store) as server:
+        yield server.url
+
+
+def _made(store: Path) -> Path:
+    store.mkdir(parents=True)
+    return store
+
+
+async def _all_handled(connection: Connection) -> None:
+    """Every durable stands at the end of the log, as with services that ran all the time."""
+    for durable in DURABLES:
+        path = f"{durable.stream}.{durable.name}"
+        await connection.api(f"CONSUMER.DELETE.{path}")
+        config = durable.config() | {"deliver_policy": "new"}
+        request = {"stream_name": durable.stream, "config": config}
+        await connection.api(f"CONSUMER.CREATE.{path}", request)
 
 
 async def _by_consumers(url: str, subject: str, count: int, times: int) -> list[float]:

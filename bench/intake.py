@@ -1,7 +1,7 @@
 """How many durable webhooks a second ingest takes, as a share of a bare handler's; its memory.
 
-Both get the same bodies at 64 connections, turn about, each on a nats-server of its own with the
-settings of `gca up` (every acknowledged event is on disk).
+Both get the same bodies at the same number of connections, turn about, each on a nats-server of its
+own with the settings of `gca up` (every acknowledged event is on disk).
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from libs.common.jetstream.server import running_nats
 from libs.common.jetstream.topology import topology
 
 CONNECTIONS = 64
+"""What the claim is about; the others show what few and many senders make of it."""
+OTHERS = (1, 256)
 WARM_UP = 500
 
 
@@ -41,6 +43,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 class Intake(msgspec.Struct, frozen=True, kw_only=True):
     """Pairs of rounds, one on ingest and one on the bare handler."""
 
+    connections: int
     pairs: tuple[tuple[Load, Load], ...]
     hooks: int
 
@@ -49,30 +52,42 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
         return [ours.rate / bare.rate for ours, bare in self.pairs]
 
 
-async def load(port: int, run: str, first: int, count: int, *, secret: str = SECRET) -> Load:
+class Round(msgspec.Struct, frozen=True, kw_only=True):
+    """Hooks `first` and on of a run, `count` of them."""
+
+    run: str
+    first: int = 0
+    count: int
+    connections: int = CONNECTIONS
+    secret: str = SECRET
+
+
+async def load(port: int, asked: Round) -> Load:
     """One round; raises when any hook got another answer than 202."""
-    arguments = ["--port", str(port), "--connections", str(CONNECTIONS), "--run", run]
-    arguments += ["--first", str(first), "--count", str(count), "--secret", secret]
+    count = asked.count
+    arguments = ["--port", str(port), "--connections", str(asked.connections), "--run", asked.run]
+    arguments += ["--first", str(asked.first), "--count", str(count), "--secret", asked.secret]
     found = msgspec.convert(json.loads(await output_of(["bench.load", *arguments])), Load)
     if found.statuses != {"202": count}:
         raise RuntimeError(f"{count} hooks were answered {found.statuses}")
     return found
 
 
-async def measure(folder: Path, *, pairs: int, hooks: int) -> Intake:
+async def measure(folder: Path, *, pairs: int, hooks: int, connections: int) -> Intake:
     """`pairs` times `hooks` webhooks at both; the one that goes first changes with each pair."""
     run = secrets.token_hex(4)
     total = WARM_UP + pairs * hooks
     async with _ingest(folder / "ours") as ours, _bare(folder / "bare", run, total) as bare:
         for port in (ours, bare):
-            await load(port, run, 0, WARM_UP)
+            await load(port, Round(run=run, count=WARM_UP))
         found = []
         for number in range(pairs):
             first = WARM_UP + number * hooks
+            asked = Round(run=run, first=first, count=hooks, connections=connections)
             turn = (ours, bare) if number % 2 == 0 else (bare, ours)
-            rounds = {port: await load(port, run, first, hooks) for port in turn}
+            rounds = {port: await load(port, asked) for port in turn}
             found.append((rounds[ours], rounds[bare]))
-    return Intake(pairs=tuple(found), hooks=hooks)
+    return Intake(connections=connections, pairs=tuple(found), hooks=hooks)
 
 
 @contextlib.asynccontextmanager

@@ -12,6 +12,7 @@ from bench.footprint import dominators
 from bench.hooks import SIZE, Hooks
 from bench.load import is_complete
 from bench.patches import covered, patch_of
+from bench.replays import appended_of
 from bench.reviews import answering, kind
 from tests.simulators.gitlab import LoggedRequest
 
@@ -126,3 +127,12 @@ def test_only_calls_that_began_within_the_time_are_taken_off():
     calls = [call("/api/v4/user", after) for after in (-1.0, 0.5, 1.5, 9.0)]
 
     assert 0.5 == answering(calls, NOW, NOW + timedelta(seconds=2))
+
+
+def test_what_a_replay_appended_is_read_from_its_last_line():
+    said = "3 events found, 2 to replay\nreplay 0106_0930: 1 of 2 appended, 1 were there, 0.5 s\n"
+    done = "replay 0106_0930: 2000 of 2000 appended, 4.2 s\n"
+
+    assert (2000, 4.2) == appended_of(said + done)
+    with pytest.raises(RuntimeError, match="did not say"):
+        appended_of(said)

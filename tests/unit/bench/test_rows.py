@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from bench import call_rows, rows
+from bench import call_rows, review_rows, rows
 from bench.commands import CODE, JIRA, Command
 from bench.footprint import Memory, Start, Weight
 from bench.history import Reads
 from bench.intake import Intake, Load
 from bench.patches import Passage
+from bench.replays import Replayed
 from bench.reviews import Review
+from bench.throughput import Throughput
 
 
 def load(rate: float) -> Load:
@@ -32,6 +34,7 @@ def review(findings: int, calls: dict[str, int], session: float = 0.9) -> Review
 
 def test_the_share_that_counts_is_the_median_of_the_pairs():
     found = Intake(
+        connections=64,
         pairs=((load(800), load(1000)), (load(740), load(1000)), (load(100), load(1000))),
         hooks=1000,
     )
@@ -39,6 +42,15 @@ def test_the_share_that_counts_is_the_median_of_the_pairs():
     row = rows.intake_share(found)
 
     assert (False, "0.74") == (row.holds, row.seen[:4])
+
+
+def test_only_at_64_connections_a_share_is_asked_for():
+    found = Intake(connections=1, pairs=((load(400), load(1000)),), hooks=1000)
+
+    row = rows.intake_share(found)
+
+    assert ("", None) == (row.asked, row.holds)
+    assert row.name.endswith(", 1 connection")
 
 
 def test_the_review_with_most_calls_stands_for_its_number_of_findings():
@@ -58,14 +70,16 @@ def test_a_write_too_many_breaks_the_claim():
 
 
 def test_only_later_sessions_must_start_quickly():
-    first, later, _ = rows.sessions([review(0, {}, 2.5), review(0, {}, 0.9), review(0, {}, 1.0)])
+    first, later, _ = review_rows.sessions(
+        [review(0, {}, 2.5), review(0, {}, 0.9), review(0, {}, 1.0)]
+    )
 
     assert (None, True) == (first.holds, later.holds)
     assert "2.50 s (2.50 to 2.50)" == first.seen
 
 
 def test_one_session_alone_is_the_first():
-    assert "session start, first task" == rows.sessions([review(0, {})])[0].name
+    assert "session start, first task" == review_rows.sessions([review(0, {})])[0].name
 
 
 def test_memory_must_hold_before_and_after_the_hooks():
@@ -87,7 +101,7 @@ def test_a_start_is_written_with_its_imports():
 
 
 def test_a_history_is_a_share_and_a_time():
-    found = Reads(events=300_000, found=20, direct=(0.001, 0.001), consumer=(0.01,))
+    found = Reads(events=300_000, found=20, direct=(0.001, 0.001), consumer=(0.01,), ready={})
 
     share, times = rows.history(found)
 
@@ -132,3 +146,31 @@ def test_a_patch_is_held_to_what_is_left_without_git_and_gitlab():
     [row] = rows.passages([passage])
 
     assert (False, "1.25 s (1.25 to 1.25)") == (row.holds, row.seen)
+
+
+def test_each_service_must_be_ready_soon_on_a_large_log_too():
+    ready = {"ingest": (0.5, 0.7, 0.6), "coder": (0.9,)}
+    found = Reads(events=300_000, found=20, direct=(0.001,), consumer=(0.01,), ready=ready)
+
+    ingest, coder = rows.large_starts(found)
+
+    assert (True, "0.60 s (0.50 to 0.70)") == (ingest.holds, ingest.seen)
+    assert (False, "coder: process start to ready, 300,000 events in the log") == (
+        coder.holds,
+        coder.name,
+    )
+
+
+def test_a_replay_is_counted_by_its_appending_alone():
+    found = Replayed(events=40_000, facts=10_000, appended=2000, appending=4.0, whole=7.5)
+
+    row = rows.replayed(found)
+
+    assert "500" == row.seen
+    assert "3.5 s before that" in row.how
+
+
+def test_reviews_end_to_end_are_also_counted_in_events():
+    row = rows.throughput(Throughput(reviews=100, events=400, slots=8, seconds=20.0))
+
+    assert "5.0 reviews a second, 20 events" == row.seen
