@@ -191,7 +191,7 @@ async def run(names: list[str], size: Size) -> Page:
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a smoke run, under a minute")
+    parser.add_argument("--quick", action="store_true", help="a smoke run, a minute or two")
     parser.add_argument("--only", nargs="+", choices=list(PARTS), help="only these parts")
     parser.add_argument("--output", type=Path, help="file to write instead of docs/performance.md")
     given = parser.parse_args(arguments)
