@@ -27,7 +27,7 @@ demo: setup ## like up, but ends when review, commit and Draft merge request are
 	@$(BIN)/python -m services.ops up --demo
 
 test: setup-dev ## all tests; says at the end what was skipped and why
-	@$(BIN)/python -m pytest -rs
+	@$(BIN)/python -m pytest -rs -n auto --dist loadfile --no-loadscope-reorder
 
 chaos: setup-dev ## the long proof under kill -9, on one NATS and on three (about 30 minutes)
 	@$(BIN)/python -m tests.chaos --poll $(CHAOS_FLAGS)

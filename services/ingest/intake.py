@@ -1,6 +1,6 @@
-"""The way into the log that the webhook uses, and how full the log is.
+"""The ways of facts into the log, and how full the log is.
 
-Called by `webhook` for each event; `watch_fill` is one of the service's loops.
+Called by `webhook` and the pollers for each event; `watch_fill` is one of the service's loops.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import structlog
 
 from libs.common import metrics
 from libs.common.errors import AgentError, Temporary
-from libs.common.events.envelope import NewEvent
-from libs.common.events.log import Appended
+from libs.common.events.envelope import NewEvent, Recorded
+from libs.common.events.log import Appended, Created, EventLog
 
 log = structlog.get_logger()
 APPEND_SECONDS = 5.0
@@ -51,14 +51,37 @@ class Intake:
     def is_full(self) -> bool:
         return self.share >= FULL
 
-    async def append(self, new: NewEvent) -> Appended:
+    def make_sure_of_room(self) -> None:
+        """Raises `Temporary` when what is left is for tasks under way."""
         if self.is_full:
             raise Temporary(f"the event log is {self.share:.0%} full", delay=60)
+
+    async def append(self, new: NewEvent) -> Appended:
+        self.make_sure_of_room()
         try:
             async with asyncio.timeout(self._patience):
                 return await self._log.append(new)
         except TimeoutError:
             raise Temporary("the event log did not answer in time", peer="nats") from None
+
+
+class FactLog:
+    """The log as the pollers use it: what they find waits for room, like webhooks do."""
+
+    def __init__(self, log: EventLog, intake: Intake) -> None:
+        self._log = log
+        self._intake = intake
+
+    async def append(self, new: NewEvent) -> Appended:
+        self._intake.make_sure_of_room()
+        return await self._log.append(new)
+
+    async def create(self, new: NewEvent) -> Created:
+        self._intake.make_sure_of_room()
+        return await self._log.create(new)
+
+    async def history(self, *filters: str) -> list[Recorded]:
+        return await self._log.history(*filters)
 
 
 async def watch_fill(

@@ -28,7 +28,7 @@ from services.ingest.late_log import LateLog
 from services.ingest.settings import Settings
 from services.ingest.task_door import TaskDoor
 from services.ingest.webhook import PATH, Webhook
-from services.ingest.wiring_pollers import look_at_gitlab, look_at_jira, watched_hooks
+from services.ingest.wiring_pollers import Around, look_at_gitlab, look_at_jira, watched_hooks
 
 log = structlog.get_logger()
 SHUTDOWN_SECONDS = 10.0
@@ -54,8 +54,9 @@ async def wire(settings: Settings, life: Life) -> AsyncIterator[Running]:
     running = Running(loops=[lambda stopping: watch_fill(intake, late, stopping)])
     async with contextlib.AsyncExitStack() as ports:
         there = await ports.enter_async_context(_log_connection(settings, life, late, running))
-        await look_at_gitlab(settings, lookup, hooks, there=there, running=running, stack=ports)
-        await look_at_jira(settings, there=there, running=running, stack=ports)
+        around = Around(there=there, running=running, stack=ports, intake=intake)
+        await look_at_gitlab(settings, lookup, hooks, around)
+        await look_at_jira(settings, around)
         try:
             number = await ports.enter_async_context(
                 _serving(webhook.application(), settings.host, settings.port, name="PORT")

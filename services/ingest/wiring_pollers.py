@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,10 +28,21 @@ from libs.common.settings import reveal
 from services.ingest import jira_issues, jira_poller, poller, polling
 from services.ingest.agent import AgentLookup, say_what_counts
 from services.ingest.hook_watch import Unwatched, WatchedHooks
+from services.ingest.intake import FactLog, Intake
 from services.ingest.settings import Settings
 from services.ingest.watermarks import Watermarks
 
 There = asyncio.Future[Connection]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Around:
+    """What the pollers are built into."""
+
+    there: There
+    running: Running
+    stack: contextlib.AsyncExitStack
+    intake: Intake
 
 
 def watched_hooks(settings: Settings, clock: Clock) -> WatchedHooks | Unwatched:
@@ -39,14 +51,11 @@ def watched_hooks(settings: Settings, clock: Clock) -> WatchedHooks | Unwatched:
     return WatchedHooks(settings.hook_watch_seconds, clock)
 
 
-async def look_at_gitlab(  # all that ingest reads there
+async def look_at_gitlab(
     settings: Settings,
     lookup: AgentLookup,
     hooks: WatchedHooks | Unwatched,
-    *,
-    there: There,
-    running: Running,
-    stack: contextlib.AsyncExitStack,
+    around: Around,
 ) -> None:
     """Ask who we are, and with GITLAB_POLL what is new."""
     token = reveal(settings.gitlab_read_token)
@@ -60,42 +69,39 @@ async def look_at_gitlab(  # all that ingest reads there
         ca_bundle=str(settings.ca_bundle) if settings.ca_bundle else None,
         allow_http=settings.allow_http_gitlab,
     )
-    gitlab = await stack.enter_async_context(GitLabClient(server, workers=1, budget=Budget()))
+    gitlab = await around.stack.enter_async_context(
+        GitLabClient(server, workers=1, budget=Budget())
+    )
     lookup.seek()
-    running.loops.append(lambda stopping: lookup.run(gitlab, stopping))
+    around.running.loops.append(lambda stopping: lookup.run(gitlab, stopping))
     if not settings.gitlab_poll:
         return
 
     async def poll(connection: Connection, stopping: asyncio.Event) -> None:
         # Without its name the agent's mentions would be passed over.
         if await _first(lookup.known.wait(), stopping):
-            made = _gitlab_poller(settings, gitlab, lookup, hooks, connection)
-            running.details["gitlab"] = made.trouble
+            log = FactLog(JetStreamLog(connection), around.intake)
+            clock = SystemClock()
+            ports = poller.Ports(
+                gitlab=gitlab,
+                log=log,
+                leases=Leases(JetStreamKeyValue(connection, LOCKS), clock),
+                marks=Watermarks(JetStreamKeyValue(connection, WATERMARKS)),
+                hooks=hooks,
+                clock=clock,
+                agent=lambda: lookup.agent,
+            )
+            made = _gitlab_poller(settings, ports)
+            around.running.details["gitlab"] = made.trouble
             await made.run(stopping)
 
-    running.loops.append(_once_there(there, poll))
+    around.running.loops.append(_once_there(around.there, poll))
     if isinstance(hooks, WatchedHooks):
-        running.details["webhooks"] = hooks.trouble
-        running.loops.append(_once_there(there, _sharing(hooks)))
+        around.running.details["webhooks"] = hooks.trouble
+        around.running.loops.append(_once_there(around.there, _sharing(hooks)))
 
 
-def _gitlab_poller(
-    settings: Settings,
-    gitlab: GitLabClient,
-    lookup: AgentLookup,
-    hooks: WatchedHooks | Unwatched,
-    connection: Connection,
-) -> poller.GitLabPoller:
-    clock = SystemClock()
-    ports = poller.Ports(
-        gitlab=gitlab,
-        log=JetStreamLog(connection),
-        leases=Leases(JetStreamKeyValue(connection, LOCKS), clock),
-        marks=Watermarks(JetStreamKeyValue(connection, WATERMARKS)),
-        hooks=hooks,
-        clock=clock,
-        agent=lambda: lookup.agent,
-    )
+def _gitlab_poller(settings: Settings, ports: poller.Ports) -> poller.GitLabPoller:
     rules = polling.Rules(
         look_back=timedelta(seconds=settings.gitlab_poll_look_back),
         overlap=timedelta(seconds=settings.gitlab_poll_overlap),
@@ -107,14 +113,12 @@ def _gitlab_poller(
     return poller.GitLabPoller(ports, rules, places, settings.allowed_projects())
 
 
-async def look_at_jira(
-    settings: Settings, *, there: There, running: Running, stack: contextlib.AsyncExitStack
-) -> None:
+async def look_at_jira(settings: Settings, around: Around) -> None:
     """With JIRA_URL, ask which issues are ready."""
     server = settings.jira_server()
     if server is None:
         return
-    jira = await stack.enter_async_context(JiraClient(server))
+    jira = await around.stack.enter_async_context(JiraClient(server))
     rules = jira_issues.Rules(
         status=settings.jira_trigger_status,
         projects={project.key: project for project in settings.jira_project_map},
@@ -125,13 +129,16 @@ async def look_at_jira(
         clock = SystemClock()
         leases = Leases(JetStreamKeyValue(connection, LOCKS), clock)
         ports = jira_poller.Ports(
-            jira=jira, log=JetStreamLog(connection), leases=leases, clock=clock
+            jira=jira,
+            log=FactLog(JetStreamLog(connection), around.intake),
+            leases=leases,
+            clock=clock,
         )
         made = jira_poller.JiraPoller(ports, rules, settings.jira_poll_interval)
-        running.details["jira"] = made.trouble
+        around.running.details["jira"] = made.trouble
         await made.run(stopping)
 
-    running.loops.append(_once_there(there, poll))
+    around.running.loops.append(_once_there(around.there, poll))
 
 
 def _sharing(hooks: WatchedHooks) -> Callable[[Connection, asyncio.Event], Awaitable[None]]:

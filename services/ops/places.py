@@ -110,6 +110,8 @@ def free_port(preferred: int) -> int:
     """`preferred` when it is free on loopback, else any free port."""
     for port in (preferred, 0):
         with socket.socket() as probe:
+            # As servers bind: connections of one that just stopped do not keep the port.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
