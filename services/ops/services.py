@@ -101,6 +101,7 @@ async def _not_ready(session: aiohttp.ClientSession, url: str) -> str:
             if response.status == 200:
                 return ""
             checks = (await response.json()).get("checks", {})
-            return "; ".join(f"{n}: {why}" for n, why in checks.items() if why != "ok")
+            whys = [f"{name}: {why}" for name, why in checks.items() if why != "ok"]
+            return "; ".join(whys) or "it is starting"
     except (aiohttp.ClientError, TimeoutError, ValueError):
         return "it does not answer"

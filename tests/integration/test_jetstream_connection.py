@@ -174,19 +174,20 @@ async def test_applying_twice_changes_nothing(bare_connection: Connection) -> No
         ("create", "stream", "KV_WATERMARKS"),
         ("create", "stream", "OBJ_ARTIFACTS"),
         ("create", "durable", "reviewer"),
+        ("create", "durable", "coder"),
         ("create", "durable", "publisher"),
     ]
     assert await apply(bare_connection, wanted, replicas=1) == []
 
 
 async def test_a_change_is_planned_then_applied(connection: Connection) -> None:
-    coder = Durable(name="coder", filters=("note.command.>", "retry.coder.>"))
+    another = Durable(name="another", filters=("note.command.>", "retry.another.>"))
     narrow = Durable(name="publisher", filters=("task.result.>",))
-    wanted = topology(max_bytes=2 * SMALL, durables=(DURABLES[0], narrow, coder))
+    wanted = topology(max_bytes=2 * SMALL, durables=(DURABLES[0], narrow, another))
     planned = await diff(connection, wanted)
     assert [(c.action, c.name) for c in planned][-2:] == [
         ("update", "publisher"),
-        ("create", "coder"),
+        ("create", "another"),
     ]
     assert f"max_bytes: {SMALL} -> {2 * SMALL}" in str(planned[0])
     assert await apply(connection, wanted, replicas=1) == planned
