@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import structlog
+
 from libs.common.errors import SettingsError
 from libs.common.launching.contract import CLI_CACHE, PROXIES
+from libs.common.leash import leashed
 
+log = structlog.get_logger()
 BINARY = "copilot"
+UNPACKED = "copilot/pkg"
+"""In a folder of caches: where the CLI unpacks itself to."""
+UNPACK_SECONDS = 60.0
 
 
 def own_cache(caches: Path | None, home: Path) -> Path:
@@ -47,6 +56,50 @@ def cli_environment(
         environment["NODE_EXTRA_CA_CERTS"] = ca_bundle
         environment["SSL_CERT_FILE"] = ca_bundle
     return environment
+
+
+async def unpack(cli: Path, cache: Path, environment: Mapping[str, str]) -> bool:
+    """Have the CLI unpack itself into the shared cache, once for all sessions.
+
+    A session in a wall sees that folder read-only, so it has to be whole before. False when it is
+    not: then each session unpacks for itself. `environment` is one of `cli_environment`.
+    """
+    mark = await asyncio.to_thread(_mark, cli, cache)
+    if mark.exists():
+        return True
+    nothing = asyncio.subprocess.DEVNULL
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *leashed([str(cli), "--version"]),
+            stdin=nothing,
+            stdout=nothing,
+            stderr=nothing,
+            env=dict(environment),
+        )
+    except OSError as error:
+        log.warning("the cli did not unpack itself", why=error.strerror)
+        return False
+    try:
+        async with asyncio.timeout(UNPACK_SECONDS):
+            code = await process.wait()
+    except TimeoutError:
+        code = -1
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if code != 0 or not mark.parent.is_dir():
+        log.warning("the cli did not unpack itself", exit_code=code)
+        return False
+    await asyncio.to_thread(mark.touch)
+    return True
+
+
+def _mark(cli: Path, cache: Path) -> Path:
+    """The file that says that this very CLI has unpacked itself; gone when that is removed."""
+    found = cli.stat()
+    name = hashlib.sha256(f"{cli} {found.st_size} {found.st_mtime_ns}".encode()).hexdigest()[:16]
+    return cache / UNPACKED / f".whole-{name}"
 
 
 def version_warning(pinned: str, found: str) -> str | None:

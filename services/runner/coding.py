@@ -13,6 +13,7 @@ from libs.common.git import read as git
 from libs.common.launching.contract import CLI_CACHE
 from services.runner import coding_prompt, fallback, gathering, hygiene, prompt, submission
 from services.runner.change_desk import LONGEST_SUMMARY, Change, ChangeDesk
+from services.runner.cli import unpack
 from services.runner.desk import Answer
 from services.runner.own_git import OwnGit
 from services.runner.permissions import Walls
@@ -90,15 +91,16 @@ async def _order(task: Task, own: OwnGit, desk: ChangeDesk) -> SessionOrder:
 
 async def _wall(task: Task) -> tuple[dict[str, str], tuple[str, ...]]:
     """The session's environment and the command of its wall, empty when there is none."""
-    environment = task.environment()
+    environment, cache, cli = task.environment(), task.ports.cache, task.ports.cli.absolute()
+    whole = cache is not None and await unpack(cli, cache, environment)
     authorities = [task.contract.ca_bundle] if task.contract.ca_bundle else []
     rooms = Rooms(
         clone=task.clone,
         home=task.home,
         readable=(str(task.context), *authorities),
-        cli=task.ports.cli.absolute(),
+        cli=cli,
         shell=task.contract.work_dir.resolve() / "shell",
-        cache=task.ports.cache,
+        cache=cache if whole else None,
     )
     command = await wall(rooms, environment, needed=not task.ports.unsandboxed_allowed)
     if command:

@@ -31,6 +31,7 @@ import structlog
 
 from libs.common import bubblewrap
 from libs.common.errors import cut
+from services.runner.cli import UNPACKED
 from services.runner.run import CannotStart
 
 log = structlog.get_logger()
@@ -125,8 +126,8 @@ def arguments(rooms: Rooms, program: str, bash: str) -> tuple[str, ...]:
         found += ["--bind", str(room), str(room)]
     found += ["--ro-bind-try", str(rooms.clone / ".git"), str(rooms.clone / ".git")]
     if rooms.cache is not None:
-        unpacked = "copilot/pkg"
-        found += ["--ro-bind-try", str(rooms.cache / unpacked), f"{rooms.home}/.cache/{unpacked}"]
+        shared, inside = rooms.cache / UNPACKED, f"{rooms.home}/.cache/{UNPACKED}"
+        found += ["--ro-bind-try", str(shared), inside]
     return (*found, "--setenv", "PATH", PATH, "--chdir", str(rooms.clone), "--")
 
 
