@@ -13,6 +13,8 @@ from libs.common.events.tasks import Limits
 LONGEST_TITLE = 1_000
 LONGEST_DESCRIPTION = 60_000
 LONGEST_INSTRUCTION = 60_000
+LAUNCHES = 3
+"""Jobs that a task that may run gets, at most."""
 SHORTEST_LIFE = timedelta(hours=6)
 """A task may wait this long for a slot before it is given up."""
 

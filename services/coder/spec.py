@@ -25,7 +25,6 @@ from libs.common.events.tasks import (
 from libs.common.gitlab.models import Project
 from services.coder.pinning import alone
 
-LAUNCHES = 3
 MOST_BRANCHES = 20
 """Names that are tried for an issue's branch."""
 
@@ -105,7 +104,7 @@ def of_issue(ready: JiraReady, place: tuple[str, str], terms: Terms) -> TaskRequ
 def with_instruction(request: TaskRequested, text: str) -> TaskRequested:
     """The request that a Job may be started for."""
     cut = requesting.shortened(text.strip(), requesting.LONGEST_INSTRUCTION)
-    return msgspec.structs.replace(request, instruction=cut, max_launches=LAUNCHES)
+    return msgspec.structs.replace(request, instruction=cut, max_launches=requesting.LAUNCHES)
 
 
 def issue_instruction(ready: JiraReady) -> str:

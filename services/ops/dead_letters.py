@@ -13,11 +13,12 @@ import msgspec
 from libs.common import subjects
 from libs.common.errors import AgentError
 from libs.common.events.envelope import MESSAGE_ID
-from libs.common.jetstream.connection import Connection, connected
+from libs.common.jetstream.connection import Connection
 from libs.common.jetstream.letters import DeadLetter, Fate, Letters, read
 from libs.common.jetstream.reading import Stored
 from services.ops.confirming import Ask, agreed, typed
 from services.ops.doctor.situation import Situation
+from services.ops.opened import opened_log
 from services.ops.screen import count, paint, printable
 from services.ops.terminal import Terminal
 from services.ops.window import checked_filter, moment
@@ -92,15 +93,7 @@ async def run(
     which = wanted(given, datetime.now(UTC))
     if given.action != "list" and which.is_everything:
         raise AgentError(f"which ones? Name ids or a filter: gca dead-letters {given.action} 17")
-    if not situation.nats_url:
-        raise AgentError("no `gca up` runs here and NATS_URL is not set: which log is meant?")
-    async with connected(
-        situation.nats_url,
-        name="gca",
-        on_closed=lambda: None,
-        credentials=situation.nats_credentials,
-        patience=20,
-    ) as connection:
+    async with opened_log(situation) as connection:
         desk = Desk(connection, terminal, as_json=given.json)
         match given.action:
             case "list":

@@ -13,12 +13,13 @@ import msgspec
 from libs.common import subjects
 from libs.common.errors import AgentError
 from libs.common.events.envelope import Recorded
-from libs.common.jetstream.connection import Connection, connected
+from libs.common.jetstream.connection import Connection
 from libs.common.jetstream.follow import follow
 from libs.common.jetstream.inspection import chain
 from services.ops import history
 from services.ops.doctor.situation import Situation
 from services.ops.live import Live
+from services.ops.opened import opened_log
 from services.ops.seen import gather, gather_issue
 from services.ops.terminal import Terminal
 from services.ops.why.answer import Why
@@ -150,19 +151,7 @@ async def run(
 ) -> int:
     """Print the chain and why it is where it is; go on with new events when asked to."""
     about = parse(what)
-    url = situation.nats_url
-    if not url:
-        raise AgentError("no `gca up` runs here and NATS_URL is not set: which log is meant?")
-    async with (
-        connected(
-            url,
-            name="gca",
-            on_closed=lambda: None,
-            credentials=situation.nats_credentials,
-            patience=20,
-        ) as connection,
-        Live(situation) as live,
-    ):
+    async with opened_log(situation) as connection, Live(situation) as live:
         if not about.is_issue and not about.scope.isdecimal():
             project_id = await live.project_id(about.scope)
             about = msgspec.structs.replace(about, scope=str(project_id))

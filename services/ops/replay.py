@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from libs.common import subjects
-from libs.common.errors import AgentError
 from libs.common.events.envelope import Recorded
 from libs.common.events.log import EventLog
-from libs.common.jetstream.connection import Connection, connected
+from libs.common.jetstream.connection import Connection
 from libs.common.jetstream.inspection import dead_letters_of, scan
 from libs.common.jetstream.log import JetStreamLog
 from services.ops.confirming import Ask, agreed, typed
 from services.ops.doctor.situation import Situation
 from services.ops.last_time import Past
+from services.ops.opened import opened_log
 from services.ops.progress import Progress
 from services.ops.repeating import RATE, Case, Plan, case, is_fact, lines, plan, repeated
 from services.ops.screen import count
@@ -43,15 +43,7 @@ async def run(
     """Show, ask, append; 1 when the person said no."""
     now = datetime.now(UTC)
     asked = plan(given, now)
-    if not situation.nats_url:
-        raise AgentError("no `gca up` runs here and NATS_URL is not set: which log is meant?")
-    async with connected(
-        situation.nats_url,
-        name="gca",
-        on_closed=lambda: None,
-        credentials=situation.nats_credentials,
-        patience=20,
-    ) as connection:
+    async with opened_log(situation) as connection:
         cases = await gather(connection, asked, now)
         for line in lines(cases, width=terminal.width, colored=terminal.colored):
             terminal.write(line)

@@ -9,10 +9,10 @@ from datetime import UTC, date, datetime, timedelta
 import msgspec
 
 from libs.common.errors import AgentError
-from libs.common.jetstream.connection import connected
 from libs.common.jetstream.inspection import scan
 from services.ops.doctor.situation import Situation
 from services.ops.live import Live
+from services.ops.opened import opened_log
 from services.ops.screen import paint
 from services.ops.tally import Numbers, Stage, Tally
 from services.ops.terminal import Terminal
@@ -40,16 +40,8 @@ def parse_since(text: str) -> timedelta:
 async def run(since: str, situation: Situation, terminal: Terminal, *, as_json: bool) -> int:
     """Read the log once, from `since` on, and print what it holds."""
     span = parse_since(since)
-    if not situation.nats_url:
-        raise AgentError("no `gca up` runs here and NATS_URL is not set: which log is meant?")
     start, tally = datetime.now(UTC) - span, Tally()
-    async with connected(
-        situation.nats_url,
-        name="gca",
-        on_closed=lambda: None,
-        credentials=situation.nats_credentials,
-        patience=20,
-    ) as connection:
+    async with opened_log(situation) as connection:
         async for record in scan(connection, "task.>", start):
             tally.add(record)
     names = await _names(tally, situation)

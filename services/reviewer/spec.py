@@ -15,6 +15,7 @@ from libs.common.errors import Permanent
 from libs.common.events.tasks import DiffRefs, Limits, TaskRequested
 from libs.common.gitlab.models import Commit, MergeRequest, Project
 from libs.common.requesting import (
+    LAUNCHES,
     LONGEST_DESCRIPTION,
     LONGEST_TITLE,
     expires_at,
@@ -23,7 +24,6 @@ from libs.common.requesting import (
 
 LONGEST_COMMIT_MESSAGE = 2_000
 MOST_COMMITS = 50
-LAUNCHES = 3
 NO_DIFF = "a merge request without diff_refs cannot be reviewed"
 NO_SHA = "0" * 40
 """Stands for the head of a refused task when GitLab names none."""
