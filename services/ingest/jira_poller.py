@@ -15,7 +15,7 @@ import structlog
 
 from libs.common import metrics, telemetry
 from libs.common.clock import Clock
-from libs.common.errors import AgentError, Permanent, Temporary, cut
+from libs.common.errors import AgentError, cut
 from libs.common.events.envelope import NewEvent
 from libs.common.events.log import Created
 from libs.common.jira.errors import (
@@ -37,11 +37,12 @@ from services.ingest.jira_issues import (
     Skipped,
     judge,
 )
-from services.ingest.leased_polling import Lease, Leases, Said, poll
+from services.ingest.leased_polling import Lease, Leases, Peer, Said, looked, poll
 
 log = structlog.get_logger()
 SOURCE = "ingest/jira"
 LEASE = "poll.jira"
+PEER = Peer(name="Jira", metric="jira_polls", unauthorized=Unauthorized, limited=RateLimited)
 MOST_SICK = 3
 """Issues that Jira may fail to show before the rest waits for the next look."""
 
@@ -94,20 +95,7 @@ class JiraPoller:
 
     async def cycle(self, lease: Lease, stopping: asyncio.Event) -> AgentError | None:
         """One look at Jira; what went wrong is said, counted and returned."""
-        error: AgentError | None = None
-        try:
-            problems = await self._look(lease, stopping)
-            outcome = "partly" if problems else "done"
-            self.said.say(outcome, "; ".join(problems), is_to_mend=bool(problems))
-        except AgentError as failure:
-            error, outcome = failure, _outcome(failure)
-            is_to_mend = isinstance(failure, Unauthorized | Permanent)
-            self.said.say(outcome, str(failure), is_to_mend=is_to_mend)
-        except Exception:  # a mistake of ours here must not take the webhook with it
-            log.exception("polling jira failed")
-            error, outcome = Temporary("a mistake in polling Jira"), "bug"
-        metrics.count("jira_polls", outcome=outcome)
-        return error
+        return await looked(self._look(lease, stopping), PEER, self.said)
 
     async def _look(self, lease: Lease, stopping: asyncio.Event) -> list[str]:
         """Find issues and look at those that changed; problems that stop no other issue."""
@@ -195,11 +183,3 @@ class JiraPoller:
         if created.first:
             log.info("issue is ready", issue_key=issue.key, event_id=judged.message_id)
         return "ready" if created.first else "known"
-
-
-def _outcome(error: AgentError) -> str:
-    if isinstance(error, Unauthorized):
-        return "login"
-    if isinstance(error, RateLimited):
-        return "limited"
-    return "refused" if isinstance(error, Permanent) else "away"

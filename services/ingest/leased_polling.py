@@ -8,12 +8,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+from collections.abc import Awaitable
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Literal, Protocol
 
+import msgspec
 import structlog
 
-from libs.common.errors import AgentError, Temporary
+from libs.common import metrics
+from libs.common.errors import AgentError, Permanent, Temporary
 
 log = structlog.get_logger()
 LEASE_SECONDS = 20
@@ -59,6 +62,42 @@ class Said:
         else:
             log.info(self._back)
         self._said = said
+
+
+class Peer(msgspec.Struct, frozen=True, kw_only=True):
+    """The system that is polled, and how its door names what an operator or time has to mend."""
+
+    name: str
+    metric: Literal["gitlab_polls", "jira_polls"]
+    unauthorized: type[AgentError]
+    limited: type[AgentError]
+
+    def outcome(self, error: AgentError) -> str:
+        """One word for the metric."""
+        if isinstance(error, self.unauthorized):
+            return "login"
+        if isinstance(error, self.limited):
+            return "limited"
+        return "refused" if isinstance(error, Permanent) else "away"
+
+
+async def looked(look: Awaitable[list[str]], peer: Peer, said: Said) -> AgentError | None:
+    """One look, whose answer is the problems that stopped nothing; said and counted, not raised."""
+    error: AgentError | None = None
+    try:
+        problems = await look
+        outcome = "partly" if problems else "done"
+        said.say(outcome, "; ".join(problems), is_to_mend=bool(problems))
+    except AgentError as failure:
+        error, outcome = failure, peer.outcome(failure)
+        is_to_mend = isinstance(failure, (peer.unauthorized, Permanent))
+        said.say(outcome, str(failure), is_to_mend=is_to_mend)
+    except Exception:  # a mistake of ours here must not take the webhook with it
+        words = f"polling {peer.name.lower()} failed"
+        log.exception(words)
+        error, outcome = Temporary(f"a mistake in polling {peer.name}"), "bug"
+    metrics.count(peer.metric, outcome=outcome)
+    return error
 
 
 class Poller(Protocol):

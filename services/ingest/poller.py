@@ -25,7 +25,7 @@ import structlog
 from libs.common import metrics, telemetry
 from libs.common.allowed import Allowed
 from libs.common.clock import Clock
-from libs.common.errors import AgentError, Permanent, Temporary
+from libs.common.errors import AgentError, Temporary
 from libs.common.events.envelope import NewEvent, Recorded
 from libs.common.events.facts import NoteCommand
 from libs.common.events.log import Appended, Created
@@ -42,7 +42,7 @@ from libs.common.gitlab.errors import (
 from libs.common.gitlab.models import Note
 from services.ingest import polling
 from services.ingest.hook_watch import HookWatch
-from services.ingest.leased_polling import Lease, Leases, Said, poll
+from services.ingest.leased_polling import Lease, Leases, Peer, Said, looked, poll
 from services.ingest.meaning import Translated
 from services.ingest.notes import Agent
 from services.ingest.polling import Cursor, Looked, Mark, Rules
@@ -54,6 +54,7 @@ LEASE = "poll.gitlab"
 MOST_PAGES = 200
 """Of merge requests, per look and place."""
 MOST_NOTE_PAGES = 20
+PEER = Peer(name="GitLab", metric="gitlab_polls", unauthorized=Unauthorized, limited=RateLimited)
 MOST_SICK = 3
 """Places or merge requests that GitLab may fail to show before the rest waits."""
 
@@ -141,21 +142,16 @@ class GitLabPoller:
 
     async def cycle(self, lease: Lease, stopping: asyncio.Event) -> AgentError | None:
         """One look at every place; what went wrong is said, counted and returned."""
-        error: AgentError | None = None
-        try:
-            problems = await self._look_everywhere(lambda: lease.valid() and not stopping.is_set())
-            await self._ports.hooks.judge()
-            outcome = "partly" if problems else "done"
-            self.said.say(outcome, "; ".join(problems), is_to_mend=bool(problems))
-        except AgentError as failure:
-            error, outcome = failure, _outcome(failure)
-            is_to_mend = isinstance(failure, Unauthorized | Permanent)
-            self.said.say(outcome, str(failure), is_to_mend=is_to_mend)
-        except Exception:  # a mistake of ours here must not take the webhook with it
-            log.exception("polling gitlab failed")
-            error, outcome = Temporary("a mistake in polling GitLab"), "bug"
-        metrics.count("gitlab_polls", outcome=outcome)
-        return error
+
+        def is_right() -> bool:
+            return lease.valid() and not stopping.is_set()
+
+        return await looked(self._look(is_right), PEER, self.said)
+
+    async def _look(self, is_right: Callable[[], bool]) -> list[str]:
+        problems = await self._look_everywhere(is_right)
+        await self._ports.hooks.judge()
+        return problems
 
     async def _look_everywhere(self, is_right: Callable[[], bool]) -> list[str]:
         """Problems of single places; one that is refused or sick does not stop the others."""
@@ -300,11 +296,3 @@ class GitLabPoller:
 
 def _place(row: Changed) -> dict[str, int]:
     return {"project_id": row.project_id, "iid": row.iid}
-
-
-def _outcome(error: AgentError) -> str:
-    if isinstance(error, Unauthorized):
-        return "login"
-    if isinstance(error, RateLimited):
-        return "limited"
-    return "refused" if isinstance(error, Permanent) else "away"
