@@ -25,6 +25,10 @@ TRACEPARENT = "TRACEPARENT"
 CA_BUNDLE = "CA_BUNDLE"
 CLI_CACHE = "XDG_CACHE_HOME"
 OTLP_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+WALL = "GCA_WALL"
+"""Tells the step `run` what walls it in; not set: bubblewrap, or what the settings allow."""
+POD_WALL = "pod"
+"""Value of `WALL` in a pod of its own, where the runner needs no bubblewrap."""
 
 INHERITED = ("PATH", "HOME", "LANG", "TERM", "TMPDIR", "USER")
 """All that a step may take over from its launcher's own environment."""
