@@ -77,7 +77,7 @@ async def _too_late(request: TaskRequested, ports: Ports) -> str:
 async def _push(order: PushOrder, policy: PatchPolicy, ports: Ports) -> OnBranch:
     """One more try, on the new head, when the branch has moved."""
     try:
-        return OnBranch(pushed=await ports.repository.push(order, policy))
+        return OnBranch(pushed=await ports.repository.push(order, policy, ports.check))
     except BranchTaken:
         raise
     except MovedBranch as moved:
@@ -86,9 +86,10 @@ async def _push(order: PushOrder, policy: PatchPolicy, ports: Ports) -> OnBranch
             raise Temporary(str(moved), delay=2.0) from None
         onto = msgspec.structs.replace(order, onto_sha=moved.tip)
         try:
-            return OnBranch(pushed=await ports.repository.push(onto, policy), onto=moved.tip)
+            pushed = await ports.repository.push(onto, policy, ports.check)
         except PatchDoesNotApply:
             raise moved from None
+        return OnBranch(pushed=pushed, onto=moved.tip)
 
 
 async def _ci_files(request: TaskRequested, ports: Ports) -> tuple[str, ...]:

@@ -41,9 +41,9 @@ async def publish_end(result: Recorded, request: TaskRequested, *, ports: Ports)
         raise Permanent(f"nobody asked for task {request.task_id}, so nobody can be told")
     if await published_already(request, ports):
         return
-    async with ports.alone(request):
-        event = await _published(result, request, ports)
-        await record_published(event, result, request, ports)
+    async with ports.alone(request) as alone:
+        event = await _published(result, request, alone)
+        await record_published(event, result, request, alone)
 
 
 async def _published(result: Recorded, request: TaskRequested, ports: Ports) -> TaskPublished:

@@ -21,14 +21,14 @@ async def publish_failure(result: Recorded, request: TaskRequested, *, ports: Po
     assert isinstance(result.event, TaskFailed)  # noqa: S101  # narrowed by the caller
     if await published_already(request, ports):
         return
-    async with ports.alone(request):
-        why = plan.outdated(request, await look_again(request, ports))
+    async with ports.alone(request) as alone:
+        why = plan.outdated(request, await look_again(request, alone))
         if why is not None:
-            await record_published(outcome(request, "superseded", why), result, request, ports)
+            await record_published(outcome(request, "superseded", why), result, request, alone)
             return
-        found = await look(request, ports)
+        found = await look(request, alone)
         body = failure_body(result.event, request)
-        note_id = await put_note(found.notice, body, request, ports)
+        note_id = await put_note(found.notice, body, request, alone)
         url = f"{request.web_url}#note_{note_id}"
         event = msgspec.structs.replace(
             outcome(request, "failed", result.event.reason),
@@ -36,4 +36,4 @@ async def publish_failure(result: Recorded, request: TaskRequested, *, ports: Po
             web_url=url,
             writes=(Write(what="note", id=str(note_id), web_url=url),),
         )
-        await record_published(event, result, request, ports)
+        await record_published(event, result, request, alone)

@@ -79,8 +79,8 @@ class Mishaps:
         if found is None or await self._letters.fate(letter) is not None:
             return
         try:
-            async with self._ports.alone_at(found.scope, found.ref):
-                written = await _told(letter, found, self._ports)
+            async with self._ports.alone_at(found.scope, found.ref) as ports:
+                written = await _told(letter, found, ports)
         except Temporary:
             raise
         except AgentError as error:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from libs.common.clock import Clock
@@ -23,6 +23,7 @@ from libs.common.gitlab.models import (
 from libs.common.jira.models import Comment
 from libs.common.jira.models import User as JiraUser
 from libs.common.reviewed import Reviewed
+from services.publisher.fencing import fenced
 from services.publisher.firewall import Policy
 from services.publisher.patches import PatchPolicy
 from services.publisher.rules import Rules
@@ -108,7 +109,11 @@ class Jira(Protocol):
 class Repository(Protocol):
     """Commits on branches, with the token that may write; refusals are of `libs.common.git`."""
 
-    async def push(self, order: PushOrder, policy: PatchPolicy) -> Pushed: ...
+    async def push(
+        self, order: PushOrder, policy: PatchPolicy, check: Callable[[], None]
+    ) -> Pushed:
+        """`check` raises when nothing may be written any more; asked last before the push."""
+        ...
 
     async def pushed(self, order: PushOrder) -> Pushed | None:
         """The task's commit, if it is on the branch already."""
@@ -121,10 +126,20 @@ class Artifacts(Protocol):
     async def get(self, wanted: Artifact) -> bytes: ...
 
 
+class Lease(Protocol):
+    """A held lease; `check` raises `Temporary` once it is lost."""
+
+    def check(self) -> None: ...
+
+
 class Leases(Protocol):
     """Exclusion between replicas; raises `Temporary` when somebody else holds the key."""
 
-    def held(self, key: str, *, ttl: int, wait: float) -> AbstractAsyncContextManager[object]: ...
+    def held(self, key: str, *, ttl: int, wait: float) -> AbstractAsyncContextManager[Lease]: ...
+
+
+def _always() -> None:
+    """For ports that no lease is needed for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,12 +159,27 @@ class Ports:
     rules: Rules
     lease_seconds: int = 30
     """How long the lease of a publisher that died keeps others away."""
+    check: Callable[[], None] = _always
+    """Raises `Temporary` when nothing may be written any more."""
 
-    def alone(self, request: TaskRequested) -> AbstractAsyncContextManager[object]:
-        """The lease of the merge request or issue: one publisher at a time writes to it."""
+    def alone(self, request: TaskRequested) -> AbstractAsyncContextManager[Ports]:
+        """The lease of the merge request or issue: one publisher at a time writes to it.
+
+        For the block it gives ports that end with the lease: each call to GitLab and Jira, and
+        each push, asks first whether it is still held. A process that was paused wakes up between
+        any two of them.
+        """
         return self.alone_at(request.scope, request.ref)
 
-    def alone_at(self, scope: str, ref: str) -> AbstractAsyncContextManager[object]:
+    @asynccontextmanager
+    async def alone_at(self, scope: str, ref: str) -> AsyncIterator[Ports]:
         """The same where there is no request."""
         key = f"publish.{scope}.{ref}"
-        return self.leases.held(key, ttl=self.lease_seconds, wait=_PATIENCE)
+        async with self.leases.held(key, ttl=self.lease_seconds, wait=_PATIENCE) as lease:
+            yield replace(
+                self,
+                gitlab=fenced(self.gitlab, lease.check),
+                repository=fenced(self.repository, lease.check),
+                jira=fenced(self.jira, lease.check) if self.jira is not None else None,
+                check=lease.check,
+            )

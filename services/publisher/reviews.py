@@ -36,28 +36,28 @@ async def publish_review(result: Recorded, request: TaskRequested, *, ports: Por
     assert isinstance(result.event, ReviewDone)  # noqa: S101  # narrowed by the caller
     if await published_already(request, ports):
         return
-    async with ports.alone(request):
-        mr = await look_again(request, ports)
+    async with ports.alone(request) as alone:
+        mr = await look_again(request, alone)
         why = plan.outdated(request, mr)
-        found = await look(request, ports) if mr is not None else plan.Ours()
+        found = await look(request, alone) if mr is not None else plan.Ours()
         if why is not None and not found.of_task(request.task_id):
             if mr is not None:
-                await remove_drafts(request, ports)
+                await remove_drafts(request, alone)
             left = outcome(request, "superseded", why)
             if request.asked_in is not None:
-                told = await tell(superseded(why), request, ports)
+                told = await tell(superseded(why), request, alone)
                 left = msgspec.structs.replace(left, writes=tuple(told))
-            await record_published(left, result, request, ports)
+            await record_published(left, result, request, alone)
             return
         # Once a part is posted the rest follows: half a review would puzzle its readers.
-        review = await _finish(result.event, request, mr, found, ports)
-        await ports.reviewed.add(
+        review = await _finish(result.event, request, mr, found, alone)
+        await alone.reviewed.add(
             request.project_id, request.iid, request.head_sha, request.target_branch
         )
         if request.asked_in is not None:
-            emoji = await settle(CHECK, request, ports)
+            emoji = await settle(CHECK, request, alone)
             review = msgspec.structs.replace(review, writes=(*review.writes, *emoji))
-        await record_published(review, result, request, ports)
+        await record_published(review, result, request, alone)
 
 
 async def look_again(request: TaskRequested, ports: Ports) -> MergeRequest | None:

@@ -23,14 +23,14 @@ async def show_start(request: TaskRequested, *, ports: Ports) -> None:
         return
     if await _is_over(request, ports):
         return
-    async with ports.alone(request):
+    async with ports.alone(request) as alone:
         # Again, under the lease: the end of this very task takes the eyes away.
-        if await _is_over(request, ports):
+        if await _is_over(request, alone):
             return
         if request.issue is not None:
-            writes = await move(ports.rules.in_progress, request, ports)
+            writes = await move(alone.rules.in_progress, request, alone)
         else:
-            writes = await _open_eyes(request, ports)
+            writes = await _open_eyes(request, alone)
         audit(writes, request)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 from dataclasses import replace
 
 import msgspec
 import pytest
 
+from libs.common.errors import Temporary
 from libs.common.events.tasks import DiffRefs
 from services.publisher.handlers import on_event
 from services.publisher.repository import GitRepository
@@ -104,6 +106,39 @@ async def test_sr_35_killed_around_the_push_a_note_still_ends_in_one_commit(tmp_
     assert 1 == world.tasks_of("topic")
     assert 1 == len(replies(world, request))
     assert ["white_check_mark"] == emoji(world, request)
+
+
+class _LostInTheClone:
+    """A lease that is lost while the change is being prepared for its push."""
+
+    def __init__(self, clones):
+        self._clones = clones
+
+    @contextlib.asynccontextmanager
+    async def held(self, key, *, ttl, wait):  # noqa: ARG002
+        yield self
+
+    def check(self):
+        if any(self._clones.glob("push-*")):
+            raise Temporary("the lease was lost")
+
+
+async def test_sr_35_a_lease_lost_before_the_push_leaves_the_branch_as_it_is(tmp_path):
+    world = RealWorld(tmp_path)
+    request = world.note_task()
+    patch = world.patch(world.head, {"a.py": b"new = 1\n"})
+    result = await world.ended(proposed(request, patch=patch), request)
+    await world.started(request)
+
+    with pytest.raises(Temporary, match="was lost"):
+        await on_event(
+            result, ports=replace(world.ports(), leases=_LostInTheClone(tmp_path / "clones"))
+        )
+
+    assert world.head == world.tip("topic")
+    assert [] == replies(world, request)
+    await world.deliver(result)
+    assert 1 == world.tasks_of("topic")
 
 
 async def test_an_issue_becomes_one_branch_with_one_commit(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 from libs.common.errors import AgentError, Permanent
 from libs.common.events.tasks import Artifact
@@ -36,7 +37,9 @@ class MemoryRepository:
         self.fits = True
         self._gitlab = gitlab
 
-    async def push(self, order: PushOrder, policy: PatchPolicy) -> Pushed:
+    async def push(
+        self, order: PushOrder, policy: PatchPolicy, check: Callable[[], None]
+    ) -> Pushed:
         self.policies.append(policy)
         if self.fail_next:
             raise self.fail_next.pop(0)
@@ -47,6 +50,7 @@ class MemoryRepository:
         if there:
             return there
         self._check(order)
+        check()
         sha = _sha(order)
         self.commits.append(order)
         self._move(order.branch, sha)

@@ -58,6 +58,13 @@ class Killed(BaseException):
     """The process is gone: nothing below it may run any code of its own."""
 
 
+class _Never:
+    """A lease that is never lost."""
+
+    def check(self) -> None:
+        pass
+
+
 @dataclass
 class MemoryLeases:
     """Leases of one process; `free` is what time does to the leases of a dead one."""
@@ -65,12 +72,12 @@ class MemoryLeases:
     taken: set[str] = field(default_factory=set)
 
     @contextlib.asynccontextmanager
-    async def held(self, key: str, *, ttl: int, wait: float) -> AsyncIterator[None]:  # noqa: ARG002
+    async def held(self, key: str, *, ttl: int, wait: float) -> AsyncIterator[_Never]:  # noqa: ARG002
         if key in self.taken:
             raise Temporary(f"somebody else is at {key}")
         self.taken.add(key)
         try:
-            yield
+            yield _Never()
         finally:
             self.taken.discard(key)
 
