@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from documents import asyncapi, configuration, events, metrics
+from documents import asyncapi, configuration, events, metrics, permissions
 
 
 def made() -> dict[str, str]:
     """All of them, as the code has them now."""
     return {
+        "charts/nats/files/permissions.json": permissions.page(),
         "docs/asyncapi.yaml": asyncapi.page(),
         "docs/configuration.md": configuration.page(),
         "docs/events.md": events.page(),

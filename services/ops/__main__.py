@@ -67,7 +67,7 @@ async def run(arguments: argparse.Namespace) -> int:
         case "up":
             return await up(demo_only=arguments.demo)
         case "topology":
-            return await topology.run(arguments.action, arguments.replicas)
+            return await topology.run(arguments.action, arguments.replicas, situation())
         case "events":
             return await events.run(
                 arguments.what,

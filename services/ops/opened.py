@@ -1,6 +1,6 @@
 """The log that a `gca` command works on: that of NATS_URL, else of the `gca up` that runs here.
 
-Called by `events`, `stats`, `replay` and `dead_letters`.
+Called by `events`, `stats`, `replay`, `dead_letters` and `topology`.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ from services.ops.doctor.situation import Situation
 PATIENCE_SECONDS = 20
 
 
-def opened_log(situation: Situation) -> AbstractAsyncContextManager[Connection]:
-    """A connection to NATS; raises `AgentError` when nobody says to which."""
+def opened_log(
+    situation: Situation, client: str = "gca"
+) -> AbstractAsyncContextManager[Connection]:
+    """A connection to NATS by the name `client`; raises `AgentError` when nobody says to which."""
     if not situation.nats_url:
         raise AgentError("no `gca up` runs here and NATS_URL is not set: which log is meant?")
     return connected(
         situation.nats_url,
-        name="gca",
+        name=client,
         on_closed=lambda: None,
         credentials=situation.nats_credentials,
         patience=PATIENCE_SECONDS,

@@ -5,15 +5,17 @@ from __future__ import annotations
 import sys
 
 from libs.common.jetstream.apply import apply, diff
-from libs.common.jetstream.connection import connected
 from libs.common.jetstream.topology import topology
-from services.ops.settings import nats_url
+from services.ops.doctor.situation import Situation
+from services.ops.opened import opened_log
 
 
-async def run(action: str, replicas: int) -> int:
+async def run(action: str, replicas: int, situation: Situation) -> int:
     """0 when all is as declared; `diff` answers 1 when something is not."""
-    async with connected(nats_url(), name="gca", on_closed=lambda: None, patience=20) as connection:
-        work = apply if action == "apply" else diff
+    work = apply if action == "apply" else diff
+    # By the client's name NATS tells its inboxes apart: applying has a user of its own.
+    client = "gca-topology" if action == "apply" else "gca"
+    async with opened_log(situation, client) as connection:
         changes = await work(connection, topology(), replicas=replicas)
     for change in changes:
         sys.stdout.write(f"{change}\n")

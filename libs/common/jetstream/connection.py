@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
+import re
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from libs.common.errors import Permanent, SettingsError, cut
+from libs.common.errors import Permanent, Temporary, cut
+from libs.common.jetstream import credentials as logins
 from libs.common.jetstream.answers import (
     NO_STREAM,
     WRONG_LAST_SEQUENCE,
@@ -30,11 +32,14 @@ from libs.common.jetstream.answers import (
     read_answer,
     translated,
 )
+from libs.common.jetstream.permissions import inbox
 
 TIMEOUT = 5.0
 HEADROOM = 16 * 1024
 """Kept free below max_payload: the server counts headers too, and cuts whoever goes over."""
 _COMPLAIN_EVERY = 10.0
+_REMEMBERED = 64
+_FORBIDDEN = re.compile(r'(?i)permissions violation for (publish|subscription) to "([^"]+)"')
 _log = structlog.get_logger(__name__)
 
 
@@ -70,6 +75,8 @@ class Connection:
         self.patience = patience
         self._client = client
         self._next_reconnect = asyncio.Event()
+        self._asked: deque[str] = deque(maxlen=_REMEMBERED)
+        self._forbidden: set[str] = set()
 
     @property
     def is_up(self) -> bool:
@@ -86,7 +93,16 @@ class Connection:
 
     def reconnected(self) -> None:
         done, self._next_reconnect = self._next_reconnect, asyncio.Event()
+        self._forbidden.clear()
         done.set()
+
+    def forbidden(self, told: str) -> str:
+        """The server refuses this subject, as it was sent; the client tells it in small letters.
+
+        The call itself hears nothing and waits; it is told when its patience is over.
+        """
+        self._forbidden.add(told.lower())
+        return next((sent for sent in self._asked if sent.lower() == told.lower()), told)
 
     async def request(
         self,
@@ -96,10 +112,17 @@ class Connection:
         headers: Mapping[str, str] | None = None,
     ) -> Msg:
         self._guard(body, headers)
-        with translated(f"asking {cut(subject)}"), _every_cancel_counts():
-            return await self._client.request(
-                subject, body, timeout=self.patience, headers=dict(headers) if headers else None
-            )
+        self._asked.append(subject)
+        try:
+            with translated(f"asking {cut(subject)}"), _every_cancel_counts():
+                return await self._client.request(
+                    subject, body, timeout=self.patience, headers=dict(headers) if headers else None
+                )
+        except Temporary as error:
+            problem = self._refusal(subject)
+            if problem is None:
+                raise
+            raise away(problem) from error
 
     async def api(self, call: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """One call of the JetStream API; raises `Refused` with the server's words."""
@@ -135,6 +158,7 @@ class Connection:
 
     async def send(self, subject: str, body: bytes = b"", *, reply: str = "") -> None:
         """Publish without an acknowledgement."""
+        self._asked.append(subject)
         with translated(f"sending to {cut(subject)}"):
             await self._client.publish(subject, body, reply=reply)
 
@@ -144,12 +168,22 @@ class Connection:
     async def subscribe(
         self, subject: str, on_message: Callable[[Msg], Awaitable[None]]
     ) -> Subscription:
+        self._asked.append(subject)
         with translated(f"subscribing to {cut(subject)}"):
             return await self._client.subscribe(subject, cb=on_message)
 
     async def flush(self) -> None:
         with translated("flushing"):
             await self._client.flush(timeout=5)
+
+    def _refusal(self, subject: str) -> str | None:
+        """Why a call stayed without an answer, when the server forbade it or our inbox."""
+        if subject.lower() in self._forbidden:
+            return not_allowed(self.name, "publish", subject)
+        own = f"{inbox(self.name)}.".lower()
+        if any(name.startswith(own) for name in self._forbidden):
+            return not_allowed(self.name, "subscription", f"{inbox(self.name)}.>")
+        return None
 
     def _guard(self, body: bytes, headers: Mapping[str, str] | None) -> None:
         size = len(body) + sum(len(k) + 4 * len(v) for k, v in (headers or {}).items())
@@ -175,10 +209,20 @@ def _every_cancel_counts() -> Iterator[None]:
             raise asyncio.CancelledError
 
 
+def not_allowed(name: str, what: str, subject: str) -> str:
+    """What a person reads when the user of `name` lacks a permission; pure."""
+    doing = "publish" if what.lower() == "publish" else "subscribe"
+    return (
+        f"NATS does not let {name} {doing} to {cut(subject)} (NATS_CREDENTIALS): is it {name}'s "
+        "own user, and are the server's permissions those of this version?"
+    )
+
+
 class _Callbacks:
     """What the client tells about its state, as log lines and as events of the connection."""
 
-    def __init__(self, where: str, on_closed: Callable[[], None]) -> None:
+    def __init__(self, where: str, name: str, on_closed: Callable[[], None]) -> None:
+        self._name = name
         self.connection: Connection | None = None
         self.leaving = False
         self.last_error = "no answer"
@@ -188,6 +232,13 @@ class _Callbacks:
         self._complained = -_COMPLAIN_EVERY
 
     async def error(self, error: Exception) -> None:
+        forbidden = _FORBIDDEN.search(str(error))
+        if forbidden:
+            what, subject = forbidden.groups()
+            if self.connection is not None:
+                subject = self.connection.forbidden(subject)
+            _log.error(not_allowed(self._name, what, subject), peer="nats")
+            return
         refused = isinstance(error, nats.errors.AuthorizationError) or "uthorization" in str(error)
         # The server hangs up after a refusal, and the hang-up must not hide the reason.
         if refused or not self._refused:
@@ -241,19 +292,19 @@ async def connected(
 ) -> AsyncIterator[Connection]:
     """A connection for the life of a process; raises `Temporary` after `patience` seconds.
 
-    Later, each request has `answer_within` seconds. `SettingsError`: no such credentials file.
+    Later, each request has `answer_within` seconds. `credentials` is a .creds file or the nkey
+    seed of a user; `SettingsError` when it can be read as neither.
 
     `on_closed` is called when the client has closed for good (nats-py does that on most errors
     the server sends): the process must end then, so that it is started anew.
     """
     where = without_login(url)
-    if credentials is not None and not await asyncio.to_thread(os.access, credentials, os.R_OK):
-        raise SettingsError([f"NATS_CREDENTIALS: {credentials} cannot be read"])
-    callbacks = _Callbacks(where, on_closed)
+    login = await asyncio.to_thread(logins.login, credentials) if credentials is not None else {}
+    callbacks = _Callbacks(where, name, on_closed)
     client = Client()
     try:
         async with asyncio.timeout(patience):
-            await client.connect(servers=url.split(","), **_options(name, credentials, callbacks))
+            await client.connect(servers=url.split(","), **(_options(name, callbacks) | login))
     except (TimeoutError, OSError, nats.errors.Error) as error:
         await _leave(client, callbacks)
         reason = f"NATS at {where} is not reachable: {callbacks.last_error} (NATS_URL)"
@@ -272,10 +323,10 @@ async def connected(
         await _leave(client, callbacks)
 
 
-def _options(name: str, credentials: Path | None, callbacks: _Callbacks) -> dict[str, Any]:
-    options: dict[str, Any] = {
+def _options(name: str, callbacks: _Callbacks) -> dict[str, Any]:
+    return {
         "name": name,
-        "inbox_prefix": f"_INBOX_{name}",
+        "inbox_prefix": inbox(name),
         "max_reconnect_attempts": -1,
         "reconnect_time_wait": 0.5,
         "connect_timeout": 5,
@@ -287,9 +338,6 @@ def _options(name: str, credentials: Path | None, callbacks: _Callbacks) -> dict
         "reconnected_cb": callbacks.reconnected,
         "closed_cb": callbacks.closed,
     }
-    if credentials is not None:
-        options["user_credentials"] = str(credentials)
-    return options
 
 
 async def _leave(client: Client, callbacks: _Callbacks) -> None:

@@ -90,7 +90,7 @@ class NatsServer:
     async def start(self) -> None:
         """Start and wait until clients are answered; raises `ServerError`."""
         config = self.store / "nats-server.conf"
-        await asyncio.to_thread(_write_private, config, configuration(*self._settings()))
+        await asyncio.to_thread(_write_private, config, self.configuration())
         await _end_leftover(self.store / "nats-server.pid", config)
         # A group of its own: Ctrl-C must reach our services first, they still have acks to send.
         self._process = await asyncio.create_subprocess_exec(
@@ -135,8 +135,9 @@ class NatsServer:
         if self._process is not None:
             await self._process.wait()
 
-    def _settings(self) -> tuple[Path, int, str]:
-        return self.store, self.port, self._token
+    def configuration(self) -> str:
+        """What the file says that it is started with."""
+        return configuration(self.store, self.port, self._token)
 
     async def _answers(self, process: asyncio.subprocess.Process) -> None:
         while not await _greets(self.port, server_name(self.store)):

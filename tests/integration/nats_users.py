@@ -1,0 +1,90 @@
+"""A real nats-server with the users of the chart: nkeys, and the permissions of the product.
+
+Beside them stands `admin`, who may do everything, for what the tests themselves do. `violations`
+is what the server has written down of refusals; it is the judge, not what clients noticed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from libs.common.jetstream import permissions
+from libs.common.jetstream.apply import apply
+from libs.common.jetstream.connection import Connection, connected
+from libs.common.jetstream.credentials import Keys, new_user
+from libs.common.jetstream.server import NatsServer
+from libs.common.jetstream.topology import Topology, topology
+from services.ops.places import free_port
+from tests.fixtures.nats import SMALL, never_closed
+
+ADMIN = "admin"
+_VIOLATION = re.compile(r"(?:Publish|Subscription) Violation.*")
+
+
+class RestrictedServer(NatsServer):
+    """Its users are those of `allowed`, by nkey; each has a file with its seed."""
+
+    def __init__(self, store: Path, allowed: Mapping[str, Mapping[str, Any]]) -> None:
+        super().__init__(store, port=free_port(0))
+        self._allowed = allowed
+        self._keys: dict[str, Keys] = {name: new_user() for name in (*allowed, ADMIN)}
+        for name, keys in self._keys.items():
+            self.seed(name).write_text(f"{keys.seed}\n")
+
+    def configuration(self) -> str:
+        options = json.loads(super().configuration())
+        return json.dumps(options | {"authorization": {"users": self.users()}})
+
+    def seed(self, name: str) -> Path:
+        return self.store / f"{name}.nk"
+
+    def users(self) -> list[dict[str, Any]]:
+        found = [{"nkey": self._keys[n].public, "permissions": p} for n, p in self._allowed.items()]
+        return [*found, {"nkey": self._keys[ADMIN].public}]
+
+    def violations(self) -> list[str]:
+        text = (self.store / "nats-server.log").read_text()
+        names = {keys.public: name for name, keys in self._keys.items()}
+        found = _VIOLATION.findall(text)
+        for public, name in names.items():
+            found = [line.replace(public, name) for line in found]
+        return found
+
+    async def violation(self, *words: str) -> None:
+        """Wait for a refusal that has all these words."""
+        async with asyncio.timeout(10):
+            while not any(all(word in line for word in words) for line in self.violations()):  # noqa: ASYNC110  # a file
+                await asyncio.sleep(0.01)
+
+    def connect(
+        self, name: str, client: str = "", **options: Any
+    ) -> contextlib.AbstractAsyncContextManager[Connection]:
+        return connected(
+            self.url,
+            name=client or name,
+            on_closed=never_closed,
+            credentials=self.seed(name),
+            **options,
+        )
+
+
+@contextlib.asynccontextmanager
+async def restricted_server(
+    folder: Path, wanted: Topology | None = None
+) -> AsyncIterator[RestrictedServer]:
+    """With the topology, which the user `topology` has applied."""
+    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+    server = RestrictedServer(folder, permissions.document())
+    await server.start()
+    try:
+        async with server.connect("topology", "gca-topology") as connection:
+            await apply(connection, wanted or topology(max_bytes=SMALL), replicas=1)
+        yield server
+    finally:
+        await server.stop()
