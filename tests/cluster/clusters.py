@@ -1,0 +1,45 @@
+"""Which cluster the tests use, and how the images get there. Used by conftest and the commands."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster.tools import BINARIES
+
+SERVICES = ("ingest", "reviewer", "coder", "publisher")
+
+MACHINE = BINARIES / "state" / "kubeconfig"
+
+
+def kubeconfig() -> Path:
+    """KUBECONFIG of the environment, else that of `make cluster`; fails with what to type."""
+    given = os.environ.get("KUBECONFIG", "")
+    file = Path(given.split(os.pathsep)[0]) if given else MACHINE
+    if not file.is_file():
+        pytest.fail(
+            f"there is no cluster ({file} is missing): `make cluster` starts one on this machine, "
+            "or set KUBECONFIG",
+            pytrace=False,
+        )
+    return file
+
+
+def is_ours() -> bool:
+    """Whether it is the cluster of `make cluster`, whose parts a test may kill."""
+    return not os.environ.get("KUBECONFIG")
+
+
+def images(tag: str, registry: str = "", policy: str = "IfNotPresent") -> dict[str, Any]:
+    """Values that name all images: of the simulators' chart, and of the stack."""
+    one = {"tag": tag, "pullPolicy": policy}
+    stack: dict[str, Any] = {name: {"image": one} for name in (*SERVICES, "topology")}
+    for name in ("reviewer", "coder"):
+        stack[name] = stack[name] | {"job": {"image": one}}
+    return {
+        "simulators": {"image": one | {"registry": registry}},
+        "stack": stack | {"global": {"imageRegistry": registry}},
+    }
