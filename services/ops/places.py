@@ -34,7 +34,8 @@ class Places:
 
     def __init__(self, root: Path, *, simulated: bool) -> None:
         self.root = root
-        self.state = root / ("simulated" if simulated else "state")
+        self.simulated = simulated
+        self.state = state_of(root, simulated=simulated)
         if simulated:
             shutil.rmtree(self.state, ignore_errors=True)
         for folder in (self.nats, self.logs, self.tasks, self.clones, self.simulator):
@@ -47,7 +48,7 @@ class Places:
 
     @property
     def logs(self) -> Path:
-        return self.state / "logs"
+        return logs_of(self.root, simulated=self.simulated)
 
     @property
     def tasks(self) -> Path:
@@ -67,6 +68,16 @@ class Places:
         if not file.exists():
             write_private(file, secrets.token_urlsafe(32))
         return file.read_text(encoding="utf-8").strip()
+
+
+def state_of(root: Path, *, simulated: bool) -> Path:
+    """Where a `gca up` keeps everything; nothing is made."""
+    return root / ("simulated" if simulated else "state")
+
+
+def logs_of(root: Path, *, simulated: bool) -> Path:
+    """Where its services write what they log."""
+    return state_of(root, simulated=simulated) / "logs"
 
 
 def default_root() -> Path:

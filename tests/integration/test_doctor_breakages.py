@@ -12,6 +12,8 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from libs.common.jetstream import dead_letters
+from libs.common.jetstream.letters import Letters, read
 from libs.common.jetstream.server import running_nats
 from services.ops.doctor.situation import MAINTAINER_TOKEN
 from tests.integration.doctor_world import World, dead_port, fake_cli, healthy, info
@@ -110,6 +112,12 @@ async def a_service_is_not_ready(world):
     )
 
 
+@breakage("gca up", "warning", "service ingest", "hooks: webhooks do not come", "ingest.log")
+async def webhooks_do_not_come(world):
+    body = {"status": "ready", "details": {"hooks": "webhooks do not come: group/app (Comments)"}}
+    world.running.health["ingest"] = await world.http(lambda _: web.json_response(body))
+
+
 # --- NATS -------------------------------------------------------------------------
 
 
@@ -160,12 +168,39 @@ async def a_stream_is_not_as_declared(world):
     await world.connection.api("STREAM.UPDATE.EVENTS", found | {"max_age": 25 * 3600 * 10**9})
 
 
-@breakage("NATS", "broken", "log", "webhooks are answered 503", "max_bytes")
+@breakage("NATS", "broken", "log", "full, 9", "max_bytes")
 async def the_log_is_full(world):
+    await fill_log(world, 9)
+
+
+@breakage("NATS", "warning", "log", "nearly full, 7", "max_bytes")
+async def the_log_is_nearly_full(world):
+    await fill_log(world, 7)
+
+
+async def fill_log(world, tenths):
     found = (await world.connection.api("STREAM.INFO.EVENTS"))["config"]
     await world.connection.api("STREAM.UPDATE.EVENTS", found | {"max_bytes": 1_000_000})
-    for number in range(9):
+    for number in range(tenths):
         await world.connection.publish(f"mr.opened.1.{number + 1}.x", b"x" * 100_000)
+
+
+@breakage(
+    "NATS",
+    "warning",
+    "dead letters",
+    "2 events given up, last by coder: no such branch",
+    "gca dead-letters list",
+)
+async def dead_letters_wait(world):
+    for number, service in enumerate(("reviewer", "publisher", "coder")):
+        headers = {dead_letters.REASON: "no such branch"}
+        subject = f"dead.{service}.mr.opened.42.7.{number}"
+        await world.connection.publish(subject, b"{}", headers=headers)
+    letters = Letters(world.connection)
+    async for stored in letters.since(datetime.fromtimestamp(0, UTC)):
+        if read(stored).service == "publisher":
+            await letters.put_back(read(stored), datetime.now(UTC))
 
 
 @breakage("NATS", "broken", "service reviewer", "nobody fetches its events", "start reviewer")

@@ -10,13 +10,16 @@ import re
 import shutil
 import socket
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
 from libs.common import bubblewrap
+from libs.common.service import FINE
 from services.ops.doctor.check import Check, broken, ok, warning
 from services.ops.doctor.situation import Situation
 from services.ops.environments import HEALTH_PORTS, SERVICES
+from services.ops.places import default_root, logs_of
 
 OLDEST_GIT = (2, 31)
 """The first that takes its configuration, and so the token, from the environment."""
@@ -136,10 +139,15 @@ async def look_at_system(situation: Situation) -> list[Check]:
     running = situation.running
     if running is not None:
         found = [ok("gca up", f"runs (pid {running.pid}), webhook at {running.webhook_url}")]
+        logs = logs_of(default_root(), simulated=situation.simulated)
         states = await asyncio.gather(
-            *(_ready(name, running.health[name]) for name in SERVICES if name in running.health)
+            *(
+                _ready(name, running.health[name], logs / f"{name}.log")
+                for name in SERVICES
+                if name in running.health
+            )
         )
-        return found + list(states)
+        return found + [check for of_service in states for check in of_service]
     if situation.given.get("NATS_URL"):
         return []
     busy = [
@@ -161,8 +169,8 @@ def ports(busy: list[str]) -> Check:
     )
 
 
-async def _ready(name: str, url: str) -> Check:
-    label, mend = f"service {name}", f"look at .gca/*/logs/{name}.log, and start `gca up` again"
+async def _ready(name: str, url: str, file: Path) -> list[Check]:
+    mend = f"look at {file}, and start `gca up` again"
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=3)) as session,
@@ -170,12 +178,22 @@ async def _ready(name: str, url: str) -> Check:
         ):
             body = await answer.json()
     except (aiohttp.ClientError, TimeoutError, ValueError):
-        return broken(label, f"does not answer at {url}/readyz", mend)
-    if answer.status == 200:
-        return ok(label, "ready")
-    checks = body.get("checks", {}) if isinstance(body, dict) else {}
-    why = "; ".join(f"{what}: {said}" for what, said in checks.items() if said != "ok")
-    return broken(label, f"not ready: {why or 'it is still starting'}", mend)
+        return [broken(f"service {name}", f"does not answer at {url}/readyz", mend)]
+    return readiness(name, body if isinstance(body, dict) else {}, mend, ready=answer.status == 200)
+
+
+def readiness(name: str, body: dict[str, Any], mend: str, *, ready: bool) -> list[Check]:
+    """Pure: what `/readyz` says; a detail that is not well is a line of its own."""
+    label = f"service {name}"
+    said = [
+        warning(label, f"{what}: {why}", f"mend what it says, or look further: {mend}")
+        for what, why in body.get("details", {}).items()
+        if why != FINE
+    ]
+    if ready:
+        return [ok(label, "ready"), *said]
+    why = "; ".join(f"{what}: {is_}" for what, is_ in body.get("checks", {}).items() if is_ != FINE)
+    return [broken(label, f"not ready: {why or 'it is still starting'}", mend), *said]
 
 
 def _port(text: str, default: int) -> int:

@@ -1,23 +1,36 @@
-"""Looks at NATS: reachable, JetStream, topology, room in the log, who listens, its clock."""
+"""Looks at NATS: reachable, JetStream, topology, room, dead letters, who listens, its clock."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import os
+import shutil
 from datetime import UTC, datetime
+from pathlib import Path
 
 from libs.common.errors import AgentError, cut
 from libs.common.jetstream import inspection
 from libs.common.jetstream.apply import Change, diff
 from libs.common.jetstream.connection import Connection, connected, without_login
 from libs.common.jetstream.inspection import ConsumerState
+from libs.common.jetstream.letters import DeadLetter, Letters, read
 from libs.common.jetstream.log import JetStreamLog
 from libs.common.jetstream.topology import DURABLES, topology
 from services.ops.doctor.check import Check, broken, ok, warning
 from services.ops.doctor.situation import Situation
+from services.ops.places import default_root, state_of
+from services.ops.screen import count
 
 NAME = "NATS"
 MEND = "start NATS, or set NATS_URL (and NATS_CREDENTIALS) to the one in use"
 NEARLY_FULL, FULL = 0.7, 0.85
 """Ingest takes no webhooks from 85 % on."""
+DISK_NEARLY_FULL, DISK_FULL = 1024**3, 64 * 1024**2
+"""Bytes that are free; nats-server stops writing before the very last one."""
+_STARTED, _NO_WRITES = "Starting nats-server", "critical write error"
+"""Words of nats-server's own log."""
+_MOST_READ = 1024**2
 SKEW_SECONDS, BAD_SKEW_SECONDS = 10.0, 300.0
 
 
@@ -53,6 +66,10 @@ async def _inside(connection: Connection, situation: Situation) -> list[Check]:
     if found[0].state == "broken":
         return found
     found.append(room(await JetStreamLog(connection).fill()))
+    if not situation.given.get("NATS_URL"):
+        folder = state_of(default_root(), simulated=situation.simulated)
+        found += await asyncio.to_thread(_disk, folder)
+    found.append(await _letters(Letters(connection), situation.seconds * 0.3))
     before = datetime.now(UTC)
     told = await inspection.server_time(connection)
     if told is not None:
@@ -81,10 +98,73 @@ def room(fill: float) -> Check:
     name, share = "log", f"{fill:.0%} of max_bytes is used"
     mend = "give EVENTS a larger max_bytes, or a shorter max_age"
     if fill >= FULL:
-        return broken(name, f"{share}: webhooks are answered 503", mend)
+        return broken(name, f"full, {share}: webhooks are answered 503", mend)
     if fill >= NEARLY_FULL:
-        return warning(name, f"{share}; from {FULL:.0%} on webhooks are answered 503", mend)
+        meaning = f"nearly full, {share}; from {FULL:.0%} on webhooks are answered 503"
+        return warning(name, meaning, mend)
     return ok(name, share)
+
+
+def disk(folder: Path, free: int) -> list[Check]:
+    """Pure: room for the log where a `gca up` keeps it; nothing is said while there is enough."""
+    name, left = "disk of the log", f"{free // 1024**2} MiB are free at {folder}"
+    mend = "make room on that disk, or set GCA_STATE_DIR to a folder on a larger one"
+    if free < DISK_FULL:
+        return [broken(name, f"full, {left}: nothing can be logged", mend)]
+    if free < DISK_NEARLY_FULL:
+        return [warning(name, f"nearly full, {left}", mend)]
+    return []
+
+
+def gave_up(said: str) -> list[Check]:
+    """Pure: whether nats-server stopped writing; `said` is its log, of this start the last part.
+
+    It answers questions as before, and nothing but its log tells.
+    """
+    since = said.rpartition(_STARTED)[2]
+    line = next((line for line in since.splitlines() if _NO_WRITES in line), "")
+    if not line:
+        return []
+    meaning = f"nats-server gave up writing: {cut(line.partition(_NO_WRITES)[2].strip(': '))}"
+    mend = "make room on its disk, then end nats-server: `gca up` starts it again"
+    return [broken("disk of the log", meaning, mend)]
+
+
+def _disk(folder: Path) -> list[Check]:
+    found: list[Check] = []
+    with contextlib.suppress(OSError):
+        found += disk(folder, shutil.disk_usage(folder).free)
+    with contextlib.suppress(OSError), (folder / "nats" / "nats-server.log").open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _MOST_READ))
+        found += gave_up(file.read().decode(errors="replace"))
+    return found
+
+
+async def _letters(letters: Letters, seconds: float) -> Check:
+    """Those that no operator has dealt with, as many as can be counted in that time."""
+    waiting: list[DeadLetter] = []
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            async for stored in letters.since(datetime.fromtimestamp(0, UTC)):
+                letter = read(stored)
+                if await letters.fate(letter) is None:
+                    waiting.append(letter)
+            return dead_letters(waiting, counted=True)
+    return dead_letters(waiting, counted=False)
+
+
+def dead_letters(waiting: list[DeadLetter], *, counted: bool) -> Check:
+    """Pure: what was given up and waits for an operator."""
+    name = "dead letters"
+    if not waiting:
+        return ok(name, "none waits" if counted else "too many to look at in this time")
+    newest = waiting[-1]
+    number = count(len(waiting), "event") if counted else f"at least {len(waiting)} events"
+    return warning(
+        name,
+        f"{number} given up, last by {newest.service}: {cut(newest.reason, 80)}",
+        "see them: `gca dead-letters list`; then put back or drop: `gca dead-letters retry ID`",
+    )
 
 
 def listening(state: ConsumerState) -> Check:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from libs.common.errors import AgentError
 from libs.common.gitlab.inspection import Access, AccessToken, Branch, Hook, Protection
 from libs.common.gitlab.models import Project
 from libs.common.jetstream.inspection import ConsumerState
+from libs.common.jetstream.letters import DeadLetter
 from services.ops.doctor import echo, machine, model, nats, report, rights, settings
 from services.ops.doctor.check import Check, Probe, Round, broken, exit_code, ok, warning
 from services.ops.doctor.rights import Membership
@@ -100,6 +102,43 @@ def test_a_hook_is_shown_without_its_secrets():
 )
 def test_room_in_the_log(fill, state):
     assert state == nats.room(fill).state
+
+
+@pytest.mark.parametrize(
+    ("free", "states"),
+    [(2 * 1024**3, []), (500 * 1024**2, ["warning"]), (10 * 1024**2, ["broken"])],
+)
+def test_room_on_the_disk_of_the_log_is_told_while_it_is_short(free, states):
+    checks = nats.disk(Path("/state"), free)
+    assert states == [check.state for check in checks]
+    assert all("GCA_STATE_DIR" in check.mend for check in checks)
+
+
+def test_a_server_that_gave_up_writing_is_told_until_it_is_started_anew():
+    start, trouble = (
+        "[1] [INF] Starting nats-server\n",
+        "[1] [ERR] JetStream stream '$G > EVENTS' critical write error: write 1.blk: no space\n",
+    )
+    [check] = nats.gave_up(start + trouble)
+    assert "write 1.blk: no space" in check.meaning
+    assert [] == nats.gave_up(start + trouble + start)
+
+
+def test_letters_that_cannot_all_be_counted_are_told_as_at_least_so_many():
+    letter = DeadLetter(
+        subject="s", service="coder", reason="no branch", attempts=1, seq=1, time=NOW
+    )
+    assert "none" in nats.dead_letters([], counted=True).meaning
+    assert "1 event given up" in nats.dead_letters([letter], counted=True).meaning
+    assert "at least 2 events" in nats.dead_letters([letter] * 2, counted=False).meaning
+
+
+def test_a_service_that_is_not_ready_still_tells_its_details():
+    body = {"checks": {"nats": "away"}, "details": {"hooks": "none come", "model": "ok"}}
+    checks = machine.readiness("ingest", body, "look", ready=False)
+    assert [("broken", "not ready: nats: away"), ("warning", "hooks: none come")] == [
+        (check.state, check.meaning) for check in checks
+    ]
 
 
 @pytest.mark.parametrize(
