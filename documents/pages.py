@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from documents import asyncapi, configuration, events, metrics, permissions
+from documents import asyncapi, charts, configuration, dashboard, events, metrics, permissions
 
 
 def made() -> dict[str, str]:
@@ -16,6 +16,8 @@ def made() -> dict[str, str]:
         "docs/configuration.md": configuration.page(),
         "docs/events.md": events.page(),
         "docs/metrics.md": metrics.page(),
+        "charts/stack/files/dashboard.json": dashboard.page(),
+        **charts.made(),
     }
 
 
