@@ -78,6 +78,9 @@ branch may run programs as that user. A server that does not answer delays its s
 60 seconds, then the review goes on without it."""
 
 OTHER = {
+    "EVENTS_MAX_BYTES": "Room for the event log, as bytes or as `500Mi`, `2Gi` (default); the "
+    "artifacts get as much again. Read by `gca up` and `gca topology apply`, which also changes a "
+    "log that is there.",
     "GCA_DOTENV": "File that `gca` reads in place of `.env`.",
     "GCA_STATE_DIR": "Folder of `gca up`'s state; `.gca` in the project's folder otherwise.",
     "GCA_LOG_JSON": "Log lines as JSON also at a terminal, when set to anything.",

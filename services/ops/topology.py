@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from libs.common.jetstream.apply import apply, diff
-from libs.common.jetstream.topology import topology
+from services.ops.declared import declared
 from services.ops.doctor.situation import Situation
 from services.ops.opened import opened_log
 
@@ -15,8 +15,9 @@ async def run(action: str, replicas: int, situation: Situation) -> int:
     work = apply if action == "apply" else diff
     # By the client's name NATS tells its inboxes apart: applying has a user of its own.
     client = "gca-topology" if action == "apply" else "gca"
+    wanted = declared(situation.given)
     async with opened_log(situation, client) as connection:
-        changes = await work(connection, topology(), replicas=replicas)
+        changes = await work(connection, wanted, replicas=replicas)
     for change in changes:
         sys.stdout.write(f"{change}\n")
     if not changes:

@@ -21,9 +21,9 @@ from libs.common.errors import AgentError, SettingsError
 from libs.common.jetstream.apply import apply
 from libs.common.jetstream.connection import Connection, connected
 from libs.common.jetstream.server import NatsServer, running_nats
-from libs.common.jetstream.topology import topology
 from libs.common.launching.local import LocalLauncher
 from services.ops import addresses, environments
+from services.ops.declared import declared
 from services.ops.demo.run import INSTRUCTION, Demo
 from services.ops.doctor import gitlab, machine
 from services.ops.doctor.situation import Situation
@@ -136,7 +136,7 @@ class Machine:
         connection = await self.stack.enter_async_context(
             connected(url, name="gca", on_closed=self.stopping.set)
         )
-        changes = await apply(connection, topology(), replicas=1)
+        changes = await apply(connection, declared(self.given), replicas=1)
         self.screen.done(f"NATS up, topology {'applied' if changes else 'as it should be'}")
         return connection, url
 

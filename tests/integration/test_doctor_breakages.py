@@ -168,12 +168,22 @@ async def a_stream_is_not_as_declared(world):
     await world.connection.api("STREAM.UPDATE.EVENTS", found | {"max_age": 25 * 3600 * 10**9})
 
 
-@breakage("NATS", "broken", "log", "full, 9", "max_bytes")
+@breakage("NATS", "warning", "topology", "max_bytes", "gca topology apply")
+async def more_room_is_wanted_than_the_log_has(world):
+    world.settings["EVENTS_MAX_BYTES"] = "3Gi"
+
+
+@breakage("NATS", "broken", "topology", "EVENTS_MAX_BYTES: must be bytes", "set EVENTS_MAX_BYTES")
+async def the_room_for_the_log_is_no_size(world):
+    world.settings["EVENTS_MAX_BYTES"] = "much"
+
+
+@breakage("NATS", "broken", "log", "full, 9", "set EVENTS_MAX_BYTES")
 async def the_log_is_full(world):
     await fill_log(world, 9)
 
 
-@breakage("NATS", "warning", "log", "nearly full, 7", "max_bytes")
+@breakage("NATS", "warning", "log", "nearly full, 7", "set EVENTS_MAX_BYTES")
 async def the_log_is_nearly_full(world):
     await fill_log(world, 7)
 

@@ -9,14 +9,15 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
-from libs.common.errors import AgentError, cut
+from libs.common.errors import AgentError, SettingsError, cut
 from libs.common.jetstream import inspection
 from libs.common.jetstream.apply import Change, diff
 from libs.common.jetstream.connection import Connection, connected, without_login
 from libs.common.jetstream.inspection import ConsumerState
 from libs.common.jetstream.letters import DeadLetter, Letters, read
 from libs.common.jetstream.log import JetStreamLog
-from libs.common.jetstream.topology import DURABLES, topology
+from libs.common.jetstream.topology import DURABLES
+from services.ops.declared import SETTING, declared
 from services.ops.doctor.check import Check, broken, ok, warning
 from services.ops.doctor.situation import Situation
 from services.ops.places import default_root, state_of
@@ -61,7 +62,11 @@ async def look(situation: Situation) -> list[Check]:
 
 
 async def _inside(connection: Connection, situation: Situation) -> list[Check]:
-    changes = await diff(connection, topology())
+    try:
+        wanted = declared(situation.given)
+    except SettingsError as error:
+        return [broken("topology", str(error), f"set {SETTING} to a size, or take it away")]
+    changes = await diff(connection, wanted)
     found = [layout(changes)]
     if found[0].state == "broken":
         return found
@@ -96,7 +101,7 @@ def layout(changes: list[Change]) -> Check:
 def room(fill: float) -> Check:
     """Pure: how full the log is."""
     name, share = "log", f"{fill:.0%} of max_bytes is used"
-    mend = "give EVENTS a larger max_bytes, or a shorter max_age"
+    mend = f"give the log more room: set {SETTING}, then run `gca topology apply`"
     if fill >= FULL:
         return broken(name, f"full, {share}: webhooks are answered 503", mend)
     if fill >= NEARLY_FULL:
