@@ -1,7 +1,8 @@
 """What must be true at the end of a run: nothing lost, nothing twice, nothing left behind.
 
-`judge` compares what GitLab, Jira and git have now with what people did. It knows the product's
-events and hidden markers, and nothing of how they are made.
+`judge` reads the log, `judged` compares what GitLab, Jira and git have now with what people did:
+pure, and tried in `test_judging` on histories with something lost. It knows the product's events
+and hidden markers, and nothing of how they are made.
 """
 
 from __future__ import annotations
@@ -83,9 +84,24 @@ async def events(world: World) -> int:
         return -1
 
 
+@dataclass(frozen=True, kw_only=True)
+class Remains:
+    """What should be gone by now: keys of leases, subjects of dead letters."""
+
+    leases: Iterable[str] = ()
+    letters: Iterable[str] = ()
+
+
 async def judge(world: World, people: People) -> Verdict:
     """Look at everything while the services still run."""
     history = await read_history(world)
+    held = await JetStreamKeyValue(world.connection, LOCKS).keys()
+    letters = await reading.subjects(world.connection, DEAD_LETTERS, [">"])
+    return judged(world, people, history, Remains(leases=held, letters=letters))
+
+
+def judged(world: World, people: People, history: History, remains: Remains) -> Verdict:
+    """Pure: only what GitLab, Jira and git of `world` have is looked at."""
     verdict = Verdict(events=history.length, tasks=len(history.requested))
     for task_id, event in history.published.items():
         verdict.outcomes[f"{history.request(task_id).kind} {event.outcome}"] += 1
@@ -101,7 +117,7 @@ async def judge(world: World, people: People) -> Verdict:
         _judge_commits(project, history, verdict)
     for issue in people.issues:
         _judge_issue(world, issue, verdict)
-    await _judge_leftovers(world, verdict)
+    _judge_remains(remains, verdict)
     return verdict
 
 
@@ -272,15 +288,21 @@ def _judge_issue(world: World, issue: Issue, verdict: Verdict) -> None:
         verdict.lost.append(f"{issue.key}: is in {issue.status.name}")
 
 
-async def _judge_leftovers(world: World, verdict: Verdict) -> None:
-    held = await JetStreamKeyValue(world.connection, LOCKS).keys()
-    verdict.left += [f"lease {key}" for key in held if key.startswith(("slot.", "publish."))]
-    letters = await reading.subjects(world.connection, DEAD_LETTERS, [">"])
-    verdict.lost += [f"dead letter {name}" for name in sorted(letters)]
+def _judge_remains(remains: Remains, verdict: Verdict) -> None:
+    held = (key for key in remains.leases if key.startswith(("slot.", "publish.")))
+    verdict.left += [f"lease {key}" for key in held]
+    verdict.lost += [f"dead letter {name}" for name in sorted(remains.letters)]
 
 
 async def judge_after_the_end(world: World, verdict: Verdict) -> None:
     """What may only be asked once the services have ended."""
-    verdict.left += [f"process {line[:300]}" for line in world.processes()]
     held = await JetStreamKeyValue(world.connection, LOCKS).keys()
-    verdict.left += [f"lease {key} after the end" for key in held]
+    verdict.left += left_after_the_end(world.processes(), held)
+
+
+def left_after_the_end(processes: Iterable[str], leases: Iterable[str]) -> list[str]:
+    """Pure: no process and no lease of any kind outlives the services."""
+    return [
+        *(f"process {line[:300]}" for line in processes),
+        *(f"lease {key} after the end" for key in leases),
+    ]
