@@ -186,9 +186,9 @@ async def test_deadline_over_both_steps_ends_the_whole_group(machine: Machine):
     script = 'trap "" TERM; sleep 1000 & echo $! > "$FILE"; while :; do sleep 0.1; done'
     child = machine.folder.parent / "child"
     step = shell("run", script, FILE=str(child))
-    job = await machine.run(shell("clone", "sleep 0.5"), step, timeout=1)
+    job = await machine.run(shell("clone", "sleep 0.5"), step, timeout=5)
     assert job.exit_code == exits.DEADLINE
-    assert job.reason == "run was ended at the deadline of 1 seconds"
+    assert job.reason == "run was ended at the deadline of 5 seconds"
     assert processes.find(number_in(child)) is None
 
 

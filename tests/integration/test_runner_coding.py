@@ -240,7 +240,7 @@ async def test_the_wall_lets_a_shell_see_and_change_nothing_else_sr_18(tmp_path)
     assert "FOUND-FILE" not in said
     assert "WRITABLE" not in said
     assert CANARY not in said
-    assert re.search(r"^\.\.:\ncontext\nhome\nrepo\n", said, re.MULTILINE), said
+    assert re.search(r"^(bash -> )?\.\.:\ncontext\nhome\nrepo\n", said, re.MULTILINE), said
     assert {"DENIED 1 mem", "DENIED 1 environ", "DENIED 2 mem", "DENIED 2 environ"} <= set(
         said.split("\n")
     )
