@@ -5,7 +5,10 @@ Built by each service's wiring; implements `libs.common.events.log.EventLog`.
 
 from __future__ import annotations
 
+import asyncio
+import random
 import uuid
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 
@@ -25,6 +28,9 @@ from libs.common.jetstream.topology import EVENTS
 
 ATTEMPT = "gca-attempt"
 """Header that tells two writers of the same record apart when an answer was lost."""
+LOOK_AGAIN = (0.05, 0.1, 0.2, 0.4, 0.4)
+"""Seconds between looks for what was just written: a leader that is new reads what it has applied,
+which may be less than the old one had acknowledged."""
 _log = structlog.get_logger(__name__)
 
 
@@ -34,9 +40,16 @@ class JetStreamLog:
     A full log is `Temporary` too. Bodies over 512 KiB go through the artifacts, unseen.
     """
 
-    def __init__(self, connection: Connection, stream: str = EVENTS) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        stream: str = EVENTS,
+        *,
+        look_again: Sequence[float] = LOOK_AGAIN,
+    ) -> None:
         self._connection = connection
         self._stream = stream
+        self._look_again = look_again
         self._artifacts = Artifacts(connection)
 
     async def append(self, new: NewEvent) -> Appended:
@@ -56,8 +69,8 @@ class JetStreamLog:
         attempt = uuid.uuid4().hex
         with _sending(new.subject) as span:
             span.set({"messaging.message.id": new.message_id})
-            trouble = await self._try_create(new, attempt)
-        found = await reading.last(self._connection, self._stream, new.subject)
+            trouble, answered = await self._try_create(new, attempt)
+        found = await self._look(new.subject, self._look_again if answered else ())
         if found is None:
             raise trouble
         first = found.headers.get(ATTEMPT) == attempt
@@ -80,8 +93,20 @@ class JetStreamLog:
         limit = int(answer["config"].get("max_bytes", -1))
         return int(answer["state"]["bytes"]) / limit if limit > 0 else 0.0
 
-    async def _try_create(self, new: NewEvent, attempt: str) -> Permanent | Temporary:
-        """Publish as the first of its subject; what to raise when nothing is found there."""
+    async def _look(self, subject: str, pauses: Sequence[float]) -> Stored | None:
+        found = await reading.last(self._connection, self._stream, subject)
+        for pause in pauses:
+            if found is not None:
+                break
+            await asyncio.sleep(pause * random.uniform(0.7, 1.0))  # noqa: S311  # jitter
+            found = await reading.last(self._connection, self._stream, subject)
+        return found
+
+    async def _try_create(self, new: NewEvent, attempt: str) -> tuple[Permanent | Temporary, bool]:
+        """Publish as the first of its subject: what to raise when nothing is found there.
+
+        And whether the server's answer says that there is something.
+        """
         body, headers = await pack(self._artifacts, new)
         headers |= {
             "Nats-Expected-Stream": self._stream,
@@ -91,13 +116,14 @@ class JetStreamLog:
         try:
             ack = await self._connection.publish(new.subject, body, headers=headers)
         except Temporary as error:
-            return error
+            return error, False
         except Refused:
             pass  # somebody was first; who that was is read next
         else:
             if ack.duplicate:
-                return Permanent(f"message id {new.message_id} is already used on another subject")
-        return away(f"{new.subject} was written and is not there")
+                used = f"message id {new.message_id} is already used on another subject"
+                return Permanent(used), True
+        return away(f"{new.subject} was written and is not there"), True
 
     async def _readable(self, stored: Stored) -> Recorded | None:
         try:
