@@ -62,6 +62,7 @@ ITEMS = (
     "KV bucket gone",
     "consumer deleted under a running service",
     "clock jumps",
+    "a poison message that breaks the decoder",
     "5,000 open merge requests",
     "a watermark from the future",
     "rows that move while a look reads pages",

@@ -21,13 +21,13 @@ from libs.common.launching.slots import Slots
 from services.ops.doctor import report
 from services.ops.doctor.check import Check, broken, exit_code, ok
 from services.ops.doctor.situation import Situation
+from services.ops.places import default_root
 from services.ops.terminal import Terminal
 
 PATIENCE_SECONDS = 60.0
 TIMEOUT_SECONDS = 60
 LOOK_SECONDS = 0.1
 NOWHERE = "0" * 40
-_LOGS = "look at the Job's logs (with `gca up`: .gca/*/tasks, .ended for those that are over)"
 
 
 async def run(
@@ -104,9 +104,9 @@ def stages(request: Recorded, end: Recorded) -> list[Check]:
     event = end.event
     if isinstance(event, TaskFailed):
         meaning = f"the Job ended without an answer ({event.reason}): {event.detail}"
-        return [requested(), broken("result accepted", meaning, _LOGS)]
+        return [requested(), broken("result accepted", meaning, _logs())]
     if not isinstance(event, Echoed):
-        return [requested(), broken("result accepted", "the echo was ended otherwise", _LOGS)]
+        return [requested(), broken("result accepted", "the echo was ended otherwise", _logs())]
     since = event.started_at - request.time.timestamp()
     spec = event.stages.get("spec", 0.0)
     total = (end.time - request.time).total_seconds()
@@ -144,10 +144,15 @@ def stuck(*, launched: bool, busy: int, patience: float) -> Check:
     within = f"within {patience:g} s"
     if launched:
         meaning = f"the Job was started and did not answer {within}"
-        mend = f"check that Jobs reach the task door (TASK_DOOR_URL); {_LOGS}"
+        mend = f"check that Jobs reach the task door (TASK_DOOR_URL); {_logs()}"
         return broken("result accepted", meaning, mend)
     if busy:
         meaning = f"no Job was started {within}; {busy} other tasks have slots"
         return broken("Job started", meaning, "wait for them, or raise MAX_CONCURRENT_TASKS")
     meaning = f"no Job was started {within}, though slots are free"
     return broken("Job started", meaning, "check that the reviewer runs (`gca doctor`)")
+
+
+def _logs() -> str:
+    tasks = default_root() / "*" / "tasks"
+    return f"look at the Job's logs (with `gca up`: {tasks}, .ended for those that are over)"
