@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cluster.tools import BINARIES
+from tests.cluster.machine import faults
+from tests.cluster.machine.addresses import Addresses
+from tests.cluster.machine.places import State
 
 SERVICES = ("ingest", "reviewer", "coder", "publisher")
-
-MACHINE = BINARIES / "state" / "kubeconfig"
 
 
 def kubeconfig() -> Path:
     """KUBECONFIG of the environment, else that of `make cluster`; fails with what to type."""
     given = os.environ.get("KUBECONFIG", "")
-    file = Path(given.split(os.pathsep)[0]) if given else MACHINE
+    file = Path(given.split(os.pathsep)[0]) if given else State().kubeconfig
     if not file.is_file():
         pytest.fail(
             f"there is no cluster ({file} is missing): `make cluster` starts one on this machine, "
@@ -31,6 +32,20 @@ def kubeconfig() -> Path:
 def is_ours() -> bool:
     """Whether it is the cluster of `make cluster`, whose parts a test may kill."""
     return not os.environ.get("KUBECONFIG")
+
+
+def outside() -> str:
+    """An address of this machine that pods of our own cluster have a way to."""
+    return Addresses().outside
+
+
+async def hold(component: str) -> None:
+    """Kill a part of our own cluster, and let it not come back until `release`."""
+    await asyncio.to_thread(faults.hold, State(), [component])
+
+
+async def release(component: str) -> None:
+    await asyncio.to_thread(faults.release, State(), [component])
 
 
 def images(tag: str, registry: str = "", policy: str = "IfNotPresent") -> dict[str, Any]:

@@ -19,9 +19,10 @@ from tests.cluster.helm import Helm
 from tests.cluster.installed import Installed
 from tests.cluster.installing import installed, namespace
 from tests.cluster.kubectl import Kubectl
-from tests.cluster.tools import BINARIES, found, missing
+from tests.cluster.machine.places import CLUSTER
+from tests.cluster.tools import found, missing
 
-FAILURES = BINARIES / "failures"
+FAILURES = CLUSTER / "failures"
 SECONDS = 900
 """For one story with its waits; a first one installs everything."""
 KUBECTL = pytest.StashKey[Kubectl]()

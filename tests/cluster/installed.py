@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from libs.common import subjects
 from libs.common.events.envelope import Recorded
 from libs.common.events.tasks import TaskPublished
@@ -22,6 +24,8 @@ SERVICES = ("ingest", "reviewer", "coder", "publisher")
 PATIENCE = 240.0
 """Seconds for one task, its pod included, on a machine that has much else to do."""
 RELEASE = "gca"
+STORY = [pytest.mark.e2e, pytest.mark.real, pytest.mark.asyncio(loop_scope="session")]
+"""Marks of all tests here: they share one system, and so one event loop."""
 
 
 @dataclass

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-BINARIES = CACHE / "gitlab-copilot-agent" / "cluster"
+from tests.cluster.machine import places
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -29,11 +29,9 @@ class Answer:
 
 
 def found(name: str) -> Path | None:
-    """The program that `make cluster` built last, else the one in PATH."""
-    built = sorted(BINARIES.glob(f"*/bin/{name}"), key=lambda file: file.stat().st_mtime)
-    if built:
-        return built[-1]
-    there = shutil.which(name)
+    """The program that `make cluster` built, else the one in PATH."""
+    built = places.programs() / name
+    there = str(built) if built.is_file() else shutil.which(name)
     return Path(there) if there else None
 
 
