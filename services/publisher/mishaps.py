@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Protocol
 
+import msgspec
 import structlog
 
 from libs.common import metrics
@@ -32,6 +33,9 @@ from services.publisher.ports import Ports
 
 OLDEST = timedelta(hours=24)
 LOOK_SECONDS = 5.0
+LONGEST_PAUSE = 300.0
+ENOUGH = 3
+"""Failures in a row after which the peer counts as away, and the look as over."""
 WATERMARK = "letters.told"
 log = structlog.get_logger()
 
@@ -44,14 +48,26 @@ class Letters(Protocol):
     async def fate(self, letter: DeadLetter) -> Fate | None: ...
 
 
+class PutOff(msgspec.Struct, frozen=True):
+    """A letter that could not be told of for now, and when its turn comes again."""
+
+    letter: DeadLetter
+    tries: int
+    again: datetime
+
+
 class Mishaps:
-    """Goes through new dead letters again and again."""
+    """Goes through new dead letters again and again; those that were put off are kept in memory.
+
+    The watermark stays before the oldest of them, so that a restart finds them again.
+    """
 
     def __init__(self, letters: Letters, watermarks: KeyValue, ports: Ports) -> None:
         self._letters = letters
         self._watermarks = watermarks
         self._ports = ports
         self._done: tuple[datetime, int] | None = None
+        self._waiting: dict[int, PutOff] = {}
 
     async def run(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
@@ -64,15 +80,48 @@ class Mishaps:
                 await asyncio.wait_for(stopping.wait(), LOOK_SECONDS)
 
     async def look(self) -> None:
-        """Tell of every new letter; raises `Temporary` and goes on there the next time."""
-        oldest = self._ports.clock.now() - OLDEST
+        """Tell of every new letter, and of those whose turn comes again.
+
+        One that cannot be told of now is put off and keeps no other back. Several in a row mean
+        that GitLab or Jira is away: that is raised and ends the look, as `Temporary` of NATS does.
+        """
+        now = self._ports.clock.now()
+        oldest = now - OLDEST
         start = max(await self._told_until() or oldest, oldest)
+        self._waiting = {
+            number: one for number, one in self._waiting.items() if one.letter.time >= oldest
+        }
+        due = [one.letter for one in self._waiting.values() if one.again <= now]
+        failed: list[Temporary] = []
         async for stored in self._letters.since(start):
             letter = read(stored)
-            if self._done is not None and (letter.time, letter.id) <= self._done:
-                continue
+            if self._done is None or (letter.time, letter.id) > self._done:
+                await self._take(letter, now, failed)
+        for letter in due:
+            await self._take(letter, now, failed)
+
+    async def _take(self, letter: DeadLetter, now: datetime, failed: list[Temporary]) -> None:
+        """Tell of it or put it off; `failed` are the newest failures in a row."""
+        try:
             await self._tell(letter)
-            await self._remember(letter)
+        except Temporary as error:
+            if error.peer == "nats":
+                raise
+            failed.append(error)
+            self._put_off(letter, now, str(error))
+        else:
+            failed.clear()
+            self._waiting.pop(letter.id, None)
+        await self._remember(letter)
+        if len(failed) >= ENOUGH:
+            raise failed[-1]
+
+    def _put_off(self, letter: DeadLetter, now: datetime, why: str) -> None:
+        before = self._waiting.get(letter.id)
+        tries = before.tries + 1 if before else 1
+        pause = min(LOOK_SECONDS * 2**tries, LONGEST_PAUSE)
+        self._waiting[letter.id] = PutOff(letter, tries, now + timedelta(seconds=pause))
+        log.info("a dead letter is told later", letter=letter.id, tries=tries, why=why)
 
     async def _tell(self, letter: DeadLetter) -> None:
         found = concern(letter)
@@ -105,13 +154,16 @@ class Mishaps:
         return datetime.fromisoformat(entry.value.decode()) if entry else None
 
     async def _remember(self, letter: DeadLetter) -> None:
-        """Never backwards, whatever another replica wrote."""
-        self._done = (letter.time, letter.id)
-        value = letter.time.isoformat().encode()
+        """Up to here all are told or put off. Never backwards, whatever another replica wrote."""
+        here = (letter.time, letter.id)
+        self._done = max(self._done or here, here)
+        times = [one.letter.time for one in self._waiting.values()]
+        until = min([self._done[0], *times])
+        value = until.isoformat().encode()
         entry = await self._watermarks.get(WATERMARK)
         if entry is None:
             await self._watermarks.create(WATERMARK, value)
-        elif datetime.fromisoformat(entry.value.decode()) < letter.time:
+        elif datetime.fromisoformat(entry.value.decode()) < until:
             await self._watermarks.update(WATERMARK, value, entry.revision)
 
 

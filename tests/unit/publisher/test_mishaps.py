@@ -187,12 +187,61 @@ async def test_a_letter_of_yesterday_is_history(world, letters):
 async def test_while_gitlab_is_away_nothing_is_forgotten(world, letters):
     letters.add("reviewer", OPENED)
     world.gitlab.fail_next.append(Unavailable("GitLab answers 502"))
-    with pytest.raises(Unavailable):
-        await look(world, letters)
+    await look(world, letters)
+    assert [] == notes(world)
 
     await look(world, letters)
 
     assert 1 == len(notes(world))
+
+
+async def test_one_that_waits_keeps_no_other_back_and_is_told_later(world, letters):
+    letters.add("reviewer", OPENED)
+    letters.add("coder", "note.command.42.7.9")
+    mishaps = Mishaps(letters, world.kv, world.ports())
+    world.gitlab.fail_next.append(Unavailable("this merge request answers 500"))
+    await mishaps.look()
+    assert ["#note_9"] == [note[note.index("#note_9") :][:7] for note in notes(world)]
+
+    await mishaps.look()
+    assert 1 == len(notes(world)), "its turn has not come yet"
+    world.clock.advance(60)
+    await mishaps.look()
+
+    assert 2 == len(notes(world))
+    world.gitlab.calls.clear()
+    await mishaps.look()
+    assert [] == world.gitlab.calls
+
+
+async def test_one_that_waits_is_found_again_after_a_restart(world, letters):
+    letters.add("reviewer", OPENED)
+    world.clock.advance(1)
+    letters.add("coder", "note.command.42.7.9")
+    world.gitlab.fail_next.append(Unavailable("this merge request answers 500"))
+    await look(world, letters)
+    assert 1 == len(notes(world))
+
+    for _ in range(2):
+        await look(world, letters)
+
+    assert 2 == len(notes(world))
+
+
+async def test_while_gitlab_is_away_a_look_ends_soon(world, letters):
+    for number in range(9):
+        letters.add("coder", f"note.command.42.7.{number + 1}")
+    world.gitlab.fail_next += [Unavailable("GitLab answers 502")] * 9
+    mishaps = Mishaps(letters, world.kv, world.ports())
+
+    for asked in (3, 6, 9):
+        with pytest.raises(Unavailable):
+            await mishaps.look()
+        assert 9 - asked == len(world.gitlab.fail_next)
+
+    world.clock.advance(60)
+    await mishaps.look()
+    assert 9 == len(notes(world))
 
 
 async def test_one_that_gitlab_refuses_keeps_no_other_back(world, letters):
