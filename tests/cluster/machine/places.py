@@ -1,0 +1,80 @@
+"""Where the cluster's programs and its state lie. Used by everything here."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+MODULES = Path(__file__).parent / "tools"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+CLUSTER = CACHE / "gitlab-copilot-agent" / "cluster"
+
+
+def versions() -> str:
+    """A name for what the Go modules pin: another version is another folder of programs."""
+    whole = hashlib.sha256()
+    for file in sorted(MODULES.glob("*/*")):
+        if file.name in {"go.mod", "go.sum"} or file.suffix == ".go":
+            whole.update(str(file.relative_to(MODULES)).encode() + b"\0" + file.read_bytes())
+    return whole.hexdigest()[:12]
+
+
+def programs() -> Path:
+    return CLUSTER / versions() / "bin"
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything that one cluster writes; `down` removes the folder."""
+
+    root: Path = CLUSTER / "state"
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.root / "kubeconfig"
+
+    @property
+    def node(self) -> Path:
+        """Process id of the node's first process, and when that started."""
+        return self.root / "node.pid"
+
+    @property
+    def plan(self) -> Path:
+        return self.root / "plan.json"
+
+    @property
+    def held(self) -> Path:
+        """A file here per component that is not to run just now."""
+        return self.root / "held"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def pki(self) -> Path:
+        return self.root / "pki"
+
+    @property
+    def configuration(self) -> Path:
+        return self.root / "configuration"
+
+    @property
+    def etcd(self) -> Path:
+        return self.root / "etcd"
+
+    @property
+    def var_lib(self) -> Path:
+        """What the node sees as /var/lib: kubelet's, containerd's and CNI's data."""
+        return self.root / "var-lib"
+
+    @property
+    def var_log(self) -> Path:
+        """What the node sees as /var/log: the pods' logs."""
+        return self.root / "var-log"
+
+    @property
+    def images(self) -> Path:
+        return self.root / "images"

@@ -1,0 +1,3 @@
+module gitlab-copilot-agent/cluster/pause
+
+go 1.24.0
