@@ -12,19 +12,27 @@ import json
 import re
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from libs.common.jetstream import permissions
 from libs.common.jetstream.apply import apply
 from libs.common.jetstream.connection import Connection, connected
 from libs.common.jetstream.credentials import Keys, new_user
 from libs.common.jetstream.server import NatsServer
-from libs.common.jetstream.topology import Topology, topology
+from libs.common.jetstream.topology import Topology
 from services.ops.places import free_port
-from tests.fixtures.nats import SMALL, never_closed
+from tests.fixtures.nats import never_closed
 
 ADMIN = "admin"
-_VIOLATION = re.compile(r"(?:Publish|Subscription) Violation.*")
+_VIOLATION = re.compile(r'nkey:(U\w+)" - (Publish|Subscription) Violation - Subject "([^"]*)"')
+
+
+class Violation(NamedTuple):
+    """A refusal; `what` is `Publish` or `Subscription`."""
+
+    user: str
+    what: str
+    subject: str
 
 
 class RestrictedServer(NatsServer):
@@ -48,19 +56,11 @@ class RestrictedServer(NatsServer):
         found = [{"nkey": self._keys[n].public, "permissions": p} for n, p in self._allowed.items()]
         return [*found, {"nkey": self._keys[ADMIN].public}]
 
-    def violations(self) -> list[str]:
+    def violations(self) -> list[Violation]:
+        """All until now; those of a connection are there once it was flushed."""
         text = (self.store / "nats-server.log").read_text()
         names = {keys.public: name for name, keys in self._keys.items()}
-        found = _VIOLATION.findall(text)
-        for public, name in names.items():
-            found = [line.replace(public, name) for line in found]
-        return found
-
-    async def violation(self, *words: str) -> None:
-        """Wait for a refusal that has all these words."""
-        async with asyncio.timeout(10):
-            while not any(all(word in line for word in words) for line in self.violations()):  # noqa: ASYNC110  # a file
-                await asyncio.sleep(0.01)
+        return [Violation(names[key], *rest) for key, *rest in _VIOLATION.findall(text)]
 
     def connect(
         self, name: str, client: str = "", **options: Any
@@ -76,15 +76,16 @@ class RestrictedServer(NatsServer):
 
 @contextlib.asynccontextmanager
 async def restricted_server(
-    folder: Path, wanted: Topology | None = None
+    folder: Path, wanted: Topology | None
 ) -> AsyncIterator[RestrictedServer]:
-    """With the topology, which the user `topology` has applied."""
+    """With this topology, if any, applied by the user `topology`."""
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     server = RestrictedServer(folder, permissions.document())
     await server.start()
     try:
-        async with server.connect("topology", "gca-topology") as connection:
-            await apply(connection, wanted or topology(max_bytes=SMALL), replicas=1)
+        if wanted is not None:
+            async with server.connect("topology", "gca-topology") as connection:
+                await apply(connection, wanted, replicas=1)
         yield server
     finally:
         await server.stop()
