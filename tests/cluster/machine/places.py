@@ -12,12 +12,12 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 CLUSTER = CACHE / "gitlab-copilot-agent" / "cluster"
 
 
-def versions() -> str:
+def versions(modules: Path = MODULES) -> str:
     """A name for what the Go modules pin: another version is another folder of programs."""
     whole = hashlib.sha256()
-    for file in sorted(MODULES.glob("*/*")):
+    for file in sorted(modules.glob("*/*")):
         if file.name in {"go.mod", "go.sum"} or file.suffix == ".go":
-            whole.update(str(file.relative_to(MODULES)).encode() + b"\0" + file.read_bytes())
+            whole.update(str(file.relative_to(modules)).encode() + b"\0" + file.read_bytes())
     return whole.hexdigest()[:12]
 
 
