@@ -165,15 +165,31 @@ async def test_a_temporary_failure_is_given_up_after_a_day(
 async def test_a_consumer_pauses_while_its_peer_is_down(
     connection: Connection, event_log: JetStreamLog
 ) -> None:
-    seen = Seen(Temporary("GitLab is away", delay=1.0, peer="gitlab"))
-    limits = ConsumerLimits(concurrency=1)
-    await event_log.append(opened(iid=1))
-    await event_log.append(opened(iid=2))
+    away = Temporary("GitLab is away", delay=1.0, peer="gitlab")
+    seen = Seen(away, away)
+    for iid in (1, 2, 3):
+        await event_log.append(opened(iid=iid))
     started = asyncio.get_running_loop().time()
-    async with consuming(connection, seen, limits=limits):
+    async with consuming(connection, seen, limits=ConsumerLimits(concurrency=1)):
         await all_settled(connection)
-    assert len(seen.events) == 3
+    assert [event.event.iid for event in seen.events[:2]] == [1, 2], "two failed, then a pause"
+    assert len(seen.events) == 5
     assert asyncio.get_running_loop().time() - started >= 1.0
+
+
+async def test_a_peer_that_fails_at_one_message_keeps_no_other_waiting(
+    connection: Connection, event_log: JetStreamLog
+) -> None:
+    seen = Seen(Temporary("no answer to the write", delay=60.0, peer="gitlab"))
+    for iid in (1, 2, 3):
+        await event_log.append(opened(iid=iid))
+
+    async def all_seen() -> bool:
+        return len(seen.events) >= 3
+
+    async with consuming(connection, seen, limits=ConsumerLimits(concurrency=1)):
+        await until(all_seen)
+    assert [event.event.iid for event in seen.events] == [1, 2, 3]
 
 
 async def test_a_permanent_failure_is_a_dead_letter_at_once(

@@ -32,6 +32,7 @@ from libs.common.jetstream.settling import (
     Dead,
     Done,
     Settlement,
+    Strikes,
     after_failure,
     is_poison,
 )
@@ -76,6 +77,7 @@ class Consumer:
         self._running: set[asyncio.Task[None]] = set()
         self._closing = False
         self._paused_until = 0.0
+        self._strikes = Strikes()
         self._ack_wait: float = ACK_WAIT
         self._pull = Pull(connection, EVENTS, durable, self._on_delivery)
 
@@ -191,11 +193,13 @@ class Consumer:
     async def _settle(self, delivery: Delivery, settlement: Settlement) -> str:
         try:
             if isinstance(settlement, Done):
+                self._strikes.done()
                 await self._connection.request(delivery.reply, b"+ACK")
                 return "done"
             if isinstance(settlement, Dead):
                 return await self._bury(delivery, settlement)
-            if settlement.peer is not None:
+            peer = settlement.peer
+            if peer is not None and self._strikes.failed(peer, delivery.stored.seq):
                 pause = min(settlement.delay, _LONGEST_PAUSE)
                 self._paused_until = max(self._paused_until, time.monotonic() + pause)
             await self._again(delivery, settlement.delay, orderly=settlement.orderly)

@@ -47,6 +47,27 @@ class Dead(msgspec.Struct, frozen=True, tag=True):
 Settlement = Done | Later | Dead
 
 
+class Strikes:
+    """Tells a peer that is away from one that failed at a single message.
+
+    A lost answer, or a page that its server cannot make, is that message's trouble: it comes again
+    by itself. Two messages that fail with nothing done between them are the peer's.
+    """
+
+    def __init__(self) -> None:
+        self._failed: dict[str, set[int]] = {}
+
+    def failed(self, peer: str, seq: int) -> bool:
+        """Note that the message `seq` failed at it; whether the peer counts as away now."""
+        messages = self._failed.setdefault(peer, set())
+        messages.add(seq)
+        return len(messages) > 1
+
+    def done(self) -> None:
+        """A message was handled: whoever it needed is there."""
+        self._failed.clear()
+
+
 def is_poison(crashes: int, limits: ConsumerLimits) -> bool:
     """Whether the handler must not see this message again."""
     return crashes >= limits.poison_after

@@ -10,6 +10,7 @@ from libs.common.jetstream.settling import (
     Dead,
     Later,
     Settlement,
+    Strikes,
     after_failure,
     is_poison,
 )
@@ -50,3 +51,12 @@ def test_a_bug_waits_longer_each_time_up_to_five_minutes() -> None:
 @pytest.mark.parametrize(("crashes", "expected"), [(0, False), (4, False), (5, True), (9, True)])
 def test_a_message_is_poison_after_five_crashes(*, crashes: int, expected: bool) -> None:
     assert is_poison(crashes, LIMITS) is expected
+
+
+def test_a_peer_counts_as_away_when_two_messages_fail_with_nothing_done_between() -> None:
+    strikes = Strikes()
+    assert [False, False, True] == [strikes.failed("gitlab", seq) for seq in (1, 1, 2)]
+    strikes.done()
+    assert not strikes.failed("gitlab", 2)
+    assert not strikes.failed("jira", 3)
+    assert strikes.failed("gitlab", 3)
