@@ -46,9 +46,8 @@ RUN --mount=type=secret,id=ca,target=/run/ca.pem \
     python3 -m venv /opt/venv; \
     /opt/venv/bin/pip install --quiet --disable-pip-version-check --root-user-action=ignore \
         --require-hashes --requirement "$lock"; \
-    find /opt/venv/lib/python3*/site-packages -maxdepth 1 \
-        '(' -name 'pip*' -o -name 'setuptools*' -o -name '_distutils_hack' ')' -exec rm -r {} +; \
-    rm -f /opt/venv/bin/pip* /opt/venv/bin/Activate.ps1 /opt/venv/bin/activate*
+    /opt/venv/bin/pip uninstall --quiet --yes --root-user-action=ignore setuptools pip; \
+    rm -f /opt/venv/bin/Activate.ps1 /opt/venv/bin/activate*
 
 # The code of one service and what starts it.
 FROM base AS code
@@ -80,7 +79,7 @@ FROM base AS copilot
 COPY --from=node /usr/local/bin/node /usr/local/bin/node
 COPY --from=node /usr/local/lib/node_modules/npm /usr/local/lib/node_modules/npm
 COPY --from=packages /opt/venv/lib/python3*/site-packages/copilot/_cli_version.py /build/
-COPY services/ops/bootstrap.py /build/
+COPY services/ops/bootstrap.py /build/services/ops/
 RUN --mount=type=secret,id=ca,target=/run/ca.pem \
     set -eu; \
     ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm; \
@@ -88,7 +87,7 @@ RUN --mount=type=secret,id=ca,target=/run/ca.pem \
     mkdir -p /opt/copilot/cache; \
     cd /build; \
     python3 -c "from pathlib import Path; from _cli_version import CLI_VERSION as pinned; \
-from bootstrap import from_npm; from_npm(pinned, Path('/opt/copilot/copilot'))"; \
+from services.ops.bootstrap import from_npm; from_npm(pinned, Path('/opt/copilot/copilot'))"; \
     HOME=/tmp/home XDG_CACHE_HOME=/opt/copilot/cache/gitlab-copilot-agent \
         /opt/copilot/copilot --version; \
     chmod -R a+rX,go-w /opt/copilot/cache; \

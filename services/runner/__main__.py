@@ -16,11 +16,14 @@ from libs.common.errors import SettingsError
 from libs.common.launching.contract import (
     CA_BUNDLE,
     OTLP_ENDPOINT,
+    POD_WALL,
     STEP_SETTINGS,
     TASK_TOKEN,
+    WALL,
     ExitCode,
     Step,
 )
+from services.runner import pod
 from services.runner.erasing import erase
 from services.runner.wiring import run_step
 
@@ -30,6 +33,8 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1 or arguments[0] not in get_args(Step):
         sys.stderr.write("usage: python -m services.runner clone|run\n")
         return ExitCode.WRONG_SETTINGS
+    if os.environ.get(WALL) == POD_WALL:
+        pod.hide()
     authorities = os.environ.get(CA_BUNDLE)
     telemetry.configure(
         "runner",

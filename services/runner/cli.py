@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 from collections.abc import Mapping
@@ -19,6 +20,9 @@ BINARY = "copilot"
 UNPACKED = "copilot/pkg"
 """In a folder of caches: where the CLI unpacks itself to."""
 UNPACK_SECONDS = 60.0
+NO_DEBUGGER = "--node-options=--disable-sigusr1"
+"""Without it, a signal of any program of the same user has the CLI's Node.js listen for a debugger
+on loopback, which reads the CLI's memory (Node.js, "Command-line API"; seen with CLI 1.0.102)."""
 
 
 def own_cache(caches: Path | None, home: Path) -> Path:
@@ -91,7 +95,8 @@ async def unpack(cli: Path, cache: Path, environment: Mapping[str, str]) -> bool
     if code != 0 or not mark.parent.is_dir():
         log.warning("the cli did not unpack itself", exit_code=code)
         return False
-    await asyncio.to_thread(mark.touch)
+    with contextlib.suppress(OSError):  # an image's cache, which is whole, but not ours to write
+        await asyncio.to_thread(mark.touch)
     return True
 
 

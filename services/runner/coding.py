@@ -11,13 +11,13 @@ from copilot import Tool
 from libs.common.events.tasks import ChangesProposed, NothingToDo, TaskFailed
 from libs.common.git import read as git
 from libs.common.launching.contract import CLI_CACHE
-from services.runner import coding_prompt, fallback, gathering, hygiene, prompt, submission
+from services.runner import coding_prompt, fallback, gathering, hygiene, pod, prompt, submission
 from services.runner.change_desk import LONGEST_SUMMARY, Change, ChangeDesk
-from services.runner.cli import unpack
+from services.runner.cli import NO_DEBUGGER, unpack
 from services.runner.desk import Answer
 from services.runner.own_git import OwnGit
 from services.runner.permissions import Walls
-from services.runner.run import Task, failed, forget, hold, make_home
+from services.runner.run import CannotStart, Task, failed, forget, hold, make_home
 from services.runner.session import SessionFailed, SessionOrder
 from services.runner.submission import SubmittedChange
 from services.runner.tools import Arguments, GitTools, submit_tool
@@ -78,6 +78,7 @@ async def _order(task: Task, own: OwnGit, desk: ChangeDesk) -> SessionOrder:
     return SessionOrder(
         cli=CLI if command else task.ports.cli,
         wall=command,
+        arguments=(NO_DEBUGGER,),
         environment=environment,
         provider=task.ports.provider,
         folder=task.clone,
@@ -92,6 +93,10 @@ async def _order(task: Task, own: OwnGit, desk: ChangeDesk) -> SessionOrder:
 async def _wall(task: Task) -> tuple[dict[str, str], tuple[str, ...]]:
     """The session's environment and the command of its wall, empty when there is none."""
     environment, cache, cli = task.environment(), task.ports.cache, task.ports.cli.absolute()
+    if task.ports.in_pod:
+        if problem := await asyncio.to_thread(pod.problem, cli):
+            raise CannotStart(f"a coding session has a shell and needs a wall, but {problem}")
+        return environment, ()
     whole = cache is not None and await unpack(cli, cache, environment)
     authorities = [task.contract.ca_bundle] if task.contract.ca_bundle else []
     rooms = Rooms(

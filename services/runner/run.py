@@ -46,6 +46,8 @@ class SessionPorts(msgspec.Struct, frozen=True, kw_only=True):
     """Whether MCP servers that the target branch asks for are started."""
     unsandboxed_allowed: bool = False
     """Whether a session with a shell may run where no wall can be built."""
+    in_pod: bool = False
+    """Whether the Job is a pod of its own, which is wall enough; see `pod`."""
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):

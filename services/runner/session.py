@@ -71,6 +71,8 @@ class SessionOrder(msgspec.Struct, frozen=True, kw_only=True):
     cli: Path
     wall: tuple[str, ...] = ()
     """The command that runs the CLI inside a wall; see `wall`."""
+    arguments: tuple[str, ...] = ()
+    """Of the CLI, before those of the SDK."""
     environment: dict[str, str]
     provider: Provider
     folder: Path
@@ -185,7 +187,7 @@ async def _unless(gave_up: asyncio.Event, answer: Coroutine[Any, Any, object]) -
 
 def _leashed(order: SessionOrder) -> Any:
     """The CLI, in its wall, on a leash, so that it never outlives this process."""
-    program, *arguments = leashed([*order.wall, str(order.cli)])
+    program, *arguments = leashed([*order.wall, str(order.cli), *order.arguments])
     return RuntimeConnection.for_stdio(path=program, args=tuple(arguments))
 
 

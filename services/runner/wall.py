@@ -15,7 +15,7 @@ allow-list already, and it has to be, because bubblewrap itself is process 1 in 
 environment open to read. What the clone's own `.git` says is read-only, too, so that git commands
 of others on it stay what they are.
 
-A kind of place where the Job itself is the wall (a pod) needs no command: `()`.
+Where the Job itself is the wall, nothing of this is needed: see `pod`.
 """
 
 from __future__ import annotations

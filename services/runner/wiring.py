@@ -12,7 +12,15 @@ import structlog
 from libs.common import telemetry
 from libs.common.clock import SystemClock
 from libs.common.git.clone import clone_merge_request
-from libs.common.launching.contract import TASK_TOKEN, Contract, ExitCode, Step, from_environment
+from libs.common.launching.contract import (
+    POD_WALL,
+    TASK_TOKEN,
+    WALL,
+    Contract,
+    ExitCode,
+    Step,
+    from_environment,
+)
 from libs.common.settings import load, reveal
 from services.runner.cli import find_cli, own_cache
 from services.runner.clone import ClonePorts, clone_step
@@ -97,6 +105,7 @@ async def _run(contract: Contract, settings: RunSettings) -> ExitCode:
         environment=dict(os.environ),
         servers_allowed=settings.allow_repository_mcp_servers,
         unsandboxed_allowed=settings.allow_unsandboxed_coding,
+        in_pod=os.environ.get(WALL) == POD_WALL,
     )
     return await run_task(contract, ports, {"review": review, "ask": ask, "coding": coding})
 
