@@ -38,6 +38,13 @@ GROUPS = {
     "ingest": ("Ingest: webhooks", "Set `GITLAB_WEBHOOK_SECRET` or the signing token."),
     "door": ("Ingest, reviewer and coder: the task door", ""),
     "reviewer": ("Reviewer and coder: tasks and Jobs", ""),
+    "kubernetes": (
+        "Reviewer and coder: Jobs on Kubernetes",
+        (
+            "Read with `TASK_EXECUTOR=kubernetes`, and checked always. Of secrets, only the place "
+            "is told: `K8S_JOB_SECRETS`."
+        ),
+    ),
     "budgets": (
         "Reviewer and coder: budgets",
         (
@@ -94,6 +101,7 @@ TOLD = {
     contract.STARTED_AT: "When the Job began, seconds since 1970, so that both steps share a "
     "deadline.",
     contract.TRACEPARENT: "Trace that the Job belongs to.",
+    contract.WALL: "What walls the step run in: `pod` on Kubernetes.",
 }
 
 

@@ -88,6 +88,8 @@ def _group(field: str, readers: tuple[str, ...]) -> str:
         return "gitlab"
     if field in BudgetSettings.model_fields:
         return "budgets"
+    if field.startswith("k8s_"):
+        return "kubernetes"
     if "step run" in readers:
         return "session"
     if field.startswith("task_door_"):
@@ -99,7 +101,7 @@ def _default(info: FieldInfo) -> str:
     if info.is_required():
         return "required"
     value = info.default
-    if isinstance(value, SecretStr) or value in (None, "", ()):
+    if isinstance(value, SecretStr) or value in (None, "", (), {}):
         return "not set"
     if isinstance(value, bool):
         return str(value).lower()

@@ -33,6 +33,25 @@ BUDGETS = (
     "MAX_TOKENS_PER_HOUR_PROJECT",
     "MAX_MINUTES_PER_HOUR_PROJECT",
 )
+KUBERNETES = (
+    "TASK_EXECUTOR",
+    "K8S_NAMESPACE",
+    "K8S_JOB_IMAGE",
+    "K8S_JOB_IMAGE_PULL_POLICY",
+    "K8S_JOB_IMAGE_PULL_SECRETS",
+    "K8S_JOB_CPU_LIMIT",
+    "K8S_JOB_MEMORY_LIMIT",
+    "K8S_JOB_STORAGE_LIMIT",
+    "K8S_JOB_TIMEOUT",
+    "K8S_JOB_START_TIMEOUT",
+    "K8S_JOB_TTL",
+    "K8S_JOB_SECRETS",
+    "K8S_JOB_CA_CONFIGMAP",
+    "K8S_JOB_HOST_ALIASES",
+    "K8S_JOB_NODE_SELECTOR",
+    "K8S_JOB_TOLERATIONS",
+    "K8S_JOB_EXTRA_ENV",
+)
 OWN: dict[str, tuple[str, ...]] = {
     "ingest": (
         *GITLAB,
@@ -68,7 +87,7 @@ OWN: dict[str, tuple[str, ...]] = {
         "GITLAB_READ_TOKEN",
         "TASK_DOOR_SECRET",
         "TASK_DOOR_URL",
-        "TASK_EXECUTOR",
+        *KUBERNETES,
         "MAX_CONCURRENT_TASKS",
         "TASK_TIMEOUT",
         "REVIEW_DRAFTS",
@@ -88,7 +107,7 @@ OWN: dict[str, tuple[str, ...]] = {
         "GITLAB_READ_TOKEN",
         "TASK_DOOR_SECRET",
         "TASK_DOOR_URL",
-        "TASK_EXECUTOR",
+        *KUBERNETES,
         "MAX_CONCURRENT_TASKS",
         "TASK_TIMEOUT",
         "MIN_ROLE_READ",

@@ -7,6 +7,8 @@ import os
 import sys
 import time
 from collections.abc import Iterable
+from datetime import timedelta
+from typing import NamedTuple
 
 from libs.common.clock import SystemClock
 from libs.common.jetstream.connection import Connection
@@ -16,16 +18,18 @@ from libs.common.jetstream.removals import on_removal
 from libs.common.jetstream.topology import DEDUP, LOCKS
 from libs.common.jetstream.unnamed import UnnamedArtifacts
 from libs.common.launching.effects import DoorAddress
+from libs.common.launching.kubernetes.client import KubernetesClient
+from libs.common.launching.kubernetes.launcher import KubernetesLauncher, NoFolders
 from libs.common.launching.launches import Launches
 from libs.common.launching.local import LocalLauncher
 from libs.common.launching.local_folders import LocalFolders
 from libs.common.launching.local_steps import LocalSettings, local_steps
-from libs.common.launching.protocol import Launch
+from libs.common.launching.protocol import Launch, Launcher
 from libs.common.launching.reconciler import Hold, Policy, Reconciler
 from libs.common.launching.settings import JobSettings
 from libs.common.launching.slots import KEYS, Slots
 from libs.common.launching.state import Step
-from libs.common.launching.sweeping import Sweeper
+from libs.common.launching.sweeping import Folders, Sweeper
 from libs.common.settings import reveal
 
 
@@ -42,11 +46,11 @@ def reconciler(
 
     `policy` says which tasks nobody needs any more, `hold` which wait for others.
     """
-    jobs, clones = settings.task_state_dir.resolve(), settings.clone_dir.resolve()
     log, clock = JetStreamLog(connection), SystemClock()
+    place = _on_kubernetes(settings, source) if settings.on_kubernetes else _here(settings)
     return Reconciler(
         log=log,
-        launcher=LocalLauncher(jobs, steps=functools.partial(_steps, settings), clones=clones),
+        launcher=place.launcher,
         slots=Slots(JetStreamKeyValue(connection, LOCKS), settings.max_concurrent_tasks),
         launches=Launches(JetStreamKeyValue(connection, DEDUP)),
         clock=clock,
@@ -57,12 +61,38 @@ def reconciler(
         slot_freed=functools.partial(on_removal, connection, LOCKS, KEYS),
         sweeper=Sweeper(
             log=log,
-            folders=LocalFolders(jobs, clones),
+            folders=place.folders,
             artifacts=UnnamedArtifacts(connection),
             clock=clock,
         ),
         door=DoorAddress(url=settings.task_door_url, secret=reveal(settings.task_door_secret)),
     )
+
+
+class Place(NamedTuple):
+    """Where Jobs run, and what they leave on this machine."""
+
+    launcher: Launcher
+    folders: Folders
+
+
+def _here(settings: JobSettings) -> Place:
+    jobs, clones = settings.task_state_dir.resolve(), settings.clone_dir.resolve()
+    return Place(
+        LocalLauncher(jobs, steps=functools.partial(_steps, settings), clones=clones),
+        LocalFolders(jobs, clones),
+    )
+
+
+def _on_kubernetes(settings: JobSettings, source: str) -> Place:
+    launcher = KubernetesLauncher(
+        KubernetesClient(settings.k8s_namespace),
+        settings.pods(source, os.environ),
+        clock=SystemClock(),
+        patience=timedelta(seconds=settings.k8s_job_start_timeout),
+        secrets=[reveal(settings.gitlab_read_token), reveal(settings.task_door_secret)],
+    )
+    return Place(launcher, NoFolders())
 
 
 def _steps(settings: JobSettings, launch: Launch) -> list[Step]:

@@ -5,8 +5,9 @@ Read by the reviewer and the coder; which step of a Job sees which value is deci
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
@@ -15,7 +16,9 @@ from libs.common.access import ROLES, Levels
 from libs.common.events.tasks import Limits
 from libs.common.gitlab.server import Server
 from libs.common.launching import contract
-from libs.common.launching.budget_settings import BudgetSettings
+from libs.common.launching.kubernetes.given import SECRET_NAMES
+from libs.common.launching.kubernetes.pod import PodSettings
+from libs.common.launching.kubernetes.settings import KubernetesSettings
 from libs.common.settings import Secret, Token, Url, reveal
 
 
@@ -34,7 +37,7 @@ WriteRole = Annotated[Literal["Developer", "Maintainer", "Owner"], BeforeValidat
 _LEVELS = {name: level for level, name in ROLES.items()}
 
 
-class JobSettings(BudgetSettings):
+class JobSettings(KubernetesSettings):
     """What a service reads that launches Jobs; the model's settings are only handed on to them."""
 
     gitlab_read_token: Token = Field(
@@ -44,9 +47,6 @@ class JobSettings(BudgetSettings):
         description="Secret that task tokens are made with; the same as ingest's."
     )
     task_door_url: Url = Field(description="Address of the task door, as Jobs reach it.")
-    task_executor: Literal["local"] = Field(
-        default="local", description="Where Jobs run: child processes of this machine."
-    )
     task_state_dir: Path = Field(
         default=Path(".gca/state/tasks"), description="Folder of local Jobs."
     )
@@ -112,9 +112,28 @@ class JobSettings(BudgetSettings):
     @field_validator("github_token")
     @classmethod
     def _some_model(cls, value: SecretStr | None, found: ValidationInfo) -> SecretStr | None:
+        by_reference = "GITHUB_TOKEN" in found.data.get("k8s_job_secrets", {})
         # A provider that is given but wrong is missing here; it has its own line then.
-        if value is None and found.data.get("copilot_provider_type", "wrong") is None:
+        no_provider = found.data.get("copilot_provider_type", "wrong") is None
+        if value is None and no_provider and not by_reference:
             raise PydanticCustomError("model", "set it, or COPILOT_PROVIDER_TYPE for another model")
+        return value
+
+    @field_validator("github_token", "copilot_provider_api_key")
+    @classmethod
+    def _comes_from_a_secret(cls, value: SecretStr | None, found: ValidationInfo) -> Any:
+        name = str(found.field_name).upper()
+        on_kubernetes = found.data.get("task_executor") == "kubernetes"
+        if (
+            on_kubernetes
+            and value is not None
+            and name not in found.data.get("k8s_job_secrets", {})
+        ):
+            raise PydanticCustomError(
+                "reference",
+                "on Kubernetes Jobs get it from a Secret: name that in K8S_JOB_SECRETS, and leave "
+                "this unset",
+            )
         return value
 
     @field_validator("copilot_cli_path")
@@ -141,7 +160,32 @@ class JobSettings(BudgetSettings):
         )
 
     def limits(self) -> Limits:
-        return Limits(timeout=self.task_timeout)
+        own = self.k8s_job_timeout if self.on_kubernetes else None
+        return Limits(timeout=own or self.task_timeout)
+
+    def pods(self, source: str, environment: Mapping[str, str]) -> PodSettings:
+        """What pods of this service's Jobs are made of; proxies come from `environment`."""
+        files = {contract.CA_BUNDLE, contract.CLI_CACHE, "COPILOT_CLI_PATH"}
+        left_out = {*files, *SECRET_NAMES}
+        values = {n: v for n, v in self.of_steps().items() if n not in left_out}
+        proxies = {n: environment[n] for n in contract.PROXIES if environment.get(n)}
+        return PodSettings(
+            source=source,
+            image=self.k8s_job_image,
+            pull_policy=self.k8s_job_image_pull_policy,
+            cpu=self.k8s_job_cpu_limit,
+            memory=self.k8s_job_memory_limit,
+            storage=self.k8s_job_storage_limit,
+            ttl=self.k8s_job_ttl,
+            secrets=self.k8s_job_secrets,
+            values=values | proxies,
+            ca_configmap=self.k8s_job_ca_configmap,
+            host_aliases=self.k8s_job_host_aliases,
+            node_selector=self.k8s_job_node_selector,
+            tolerations=self.k8s_job_tolerations,
+            extra_env=self.k8s_job_extra_env,
+            pull_secrets=self.k8s_job_image_pull_secrets,
+        )
 
     def of_steps(self) -> dict[str, str]:
         """Values for the Jobs by name; which step sees which is decided by the launcher."""

@@ -112,8 +112,10 @@ def _read(text: str, kind: type[_T], example: str) -> _T:
     try:
         return msgspec.json.decode(text, type=kind)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        # Other errors than those of the shape may quote the value.
-        why = f" ({cut(str(error), 100)})" if isinstance(error, msgspec.ValidationError) else ""
+        said = str(error)
+        # Only errors of the shape do not quote what was written.
+        tells = isinstance(error, msgspec.ValidationError) and said.startswith(("Expected", "Obj"))
+        why = f" ({cut(said, 100)})" if tells else ""
         raise WrongSetting(f"must be JSON such as {example}{why}") from None
 
 

@@ -22,8 +22,9 @@ from libs.common.launching.kubernetes.pod import TASK_LABEL, PodSettings, select
 from libs.common.launching.kubernetes.pods import PodsOfJobs
 from libs.common.launching.kubernetes.reasons import Verdict, judge
 from libs.common.launching.kubernetes.tails import Logs, Tails
-from libs.common.launching.kubernetes.watching import Mirror, Reads
+from libs.common.launching.kubernetes.watching import Heard, Mirror, Reads
 from libs.common.launching.protocol import Job, Launch
+from libs.common.launching.sweeping import Folder
 
 PATIENCE = timedelta(seconds=180)
 """How long a Job may wait for its image, its Secrets or a node."""
@@ -66,9 +67,7 @@ class KubernetesLauncher:
         self._pods_of = PodsOfJobs(clock)
         ours = selector(pod.source)
         self._jobs = Mirror(client, "jobs", ours)
-        self._pods = Mirror(
-            client, "pods", ours, on_change=self._pod_changed, on_gone=self._pod_went
-        )
+        self._pods = Mirror(client, "pods", ours, heard=Heard(self._pod_changed, self._pod_went))
         self._running: asyncio.Task[None] | None = None
         self._refused: dict[str, Job] = {}
         self._unsure_since: dict[str, float] = {}
@@ -171,6 +170,16 @@ class KubernetesLauncher:
         self._pods_of.forget_but(jobs)
         self._told &= jobs.keys()
         self._unsure_since = {u: at for u, at in self._unsure_since.items() if u in jobs}
+
+
+class NoFolders:
+    """Implements `sweeping.Folders`: a pod's folders go with it."""
+
+    async def found(self) -> list[Folder]:
+        return []
+
+    async def remove(self, folder: Folder) -> bool:
+        raise Permanent(f"{folder.name} is no folder of a Job on Kubernetes")
 
 
 def _refused(order: Launch, error: Permanent) -> Job:

@@ -11,7 +11,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 
@@ -23,8 +23,8 @@ Object = dict[str, Any]
 
 STALE_SECONDS = 15.0
 """How long a mirror without a connection is still believed."""
-FIRST_SECONDS = 15.0
-"""How long a reader waits for the first list."""
+FIRST_SECONDS = 30.0
+"""How long a reader waits for the first list, and before it for the library's import."""
 RESYNC_SECONDS = 900.0
 RETRY_SECONDS = (0.5, 15.0)
 _GONE_SECONDS = 600.0
@@ -41,10 +41,17 @@ class Reads(Protocol):
     ) -> AsyncIterator[Change | None]: ...
 
 
+class Heard(NamedTuple):
+    """Called with each object that is new or changed, and with each that is gone."""
+
+    changed: Callable[[Object], None] = lambda _: None
+    went: Callable[[Object], None] = lambda _: None
+
+
 class Mirror:
     """Objects by uid, as of the last change heard of; `run` keeps it true until cancelled.
 
-    `on_change` gets each object that is new or changed, `on_gone` each that is gone.
+    `resync` is seconds after which it lists anew, `stale` those that it is believed when cut off.
     """
 
     def __init__(
@@ -53,15 +60,15 @@ class Mirror:
         resource: Resource,
         selector: str,
         *,
-        on_change: Callable[[Object], None] = lambda _: None,
-        on_gone: Callable[[Object], None] = lambda _: None,
+        heard: Heard | None = None,
         resync: float = RESYNC_SECONDS,
+        stale: float = STALE_SECONDS,
     ) -> None:
         self._reads = reads
         self._resource: Resource = resource
         self._selector = selector
-        self._on_change, self._on_gone = on_change, on_gone
-        self._resync = resync
+        self._heard = heard or Heard()
+        self._resync, self._stale = resync, stale
         self._objects: dict[str, Object] = {}
         self._own: dict[str, Object] = {}
         """What we made while a list was on its way, which may not have it."""
@@ -90,9 +97,7 @@ class Mirror:
 
     def trouble(self) -> Temporary | None:
         """Why the mirror is not to be believed right now."""
-        if self._complete and (
-            self._down_since is None or _now() - self._down_since < STALE_SECONDS
-        ):
+        if self._complete and (self._down_since is None or _now() - self._down_since < self._stale):
             return None
         return Temporary(str(self._why or f"Kubernetes has not listed its {self._resource} yet"))
 
@@ -145,9 +150,9 @@ class Mirror:
         self._up()
         self._looked.set()
         for each in gone:
-            self._on_gone(each)
+            self._heard.went(each)
         for each in news.values():
-            self._on_change(each)
+            self._heard.changed(each)
 
     async def _watch(self) -> None:
         began = _now()
@@ -168,10 +173,10 @@ class Mirror:
         if change.kind == "DELETED":
             self._own.pop(uid, None)
             if self._objects.pop(uid, None) is not None or uid in self._removed:
-                self._on_gone(change.found)
+                self._heard.went(change.found)
         elif change.kind in {"ADDED", "MODIFIED"} and uid not in self._removed:
             self._objects[uid] = change.found
-            self._on_change(change.found)
+            self._heard.changed(change.found)
 
     def _up(self) -> None:
         if self._down_since is not None:
