@@ -63,10 +63,10 @@ class Ingest:
                     self.lines.append(json.loads(raw))
                 self._news.notify_all()
 
-    async def line(self, event: str, **fields: Any) -> dict[str, Any]:
+    async def line(self, event: str, *, within: float = 20, **fields: Any) -> dict[str, Any]:
         """The first log line of this event with these fields, once it is written."""
         wanted = {"event": event, **fields}
-        async with asyncio.timeout(20), self._news:
+        async with asyncio.timeout(within), self._news:
             while True:
                 for found in self.lines:
                     if wanted.items() <= found.items():

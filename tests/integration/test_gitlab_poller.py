@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import time
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -287,3 +288,33 @@ async def test_the_process_polls_and_says_when_webhooks_do_not_come(
             assert json.loads(text)["details"]["webhooks"] == "ok"
             assert await process.stop() == 0
             assert gitlab.read_token not in process.output
+
+
+@pytest.mark.timeout(120)
+async def test_another_ingest_polls_within_half_a_minute_after_sigkill(
+    own_nats_server: NatsServer, tmp_path: Path
+) -> None:
+    """By real clocks: the lease of the dead one has to run out."""
+    async with running_gitlab(tmp_path / "gitlab") as gitlab:
+        project = gitlab.create_project("shop/app")
+        gitlab.commit(project, branch="topic", files={"a.py": "x = 1\n"})
+        settings = {
+            "GITLAB_URL": gitlab.url,
+            "GITLAB_READ_TOKEN": gitlab.read_token,
+            "GITLAB_POLL": "true",
+            "GITLAB_POLL_INTERVAL": "1",
+            "GITLAB_GROUPS": "shop",
+        }
+        async with ingest(own_nats_server.url, **settings) as first:
+            await first.line("polling", lease="poll.gitlab")
+            async with ingest(own_nats_server.url, **settings) as second:
+                await second.line("connected to NATS")
+                first.process.kill()
+                await first.process.wait()
+                killed = time.monotonic()
+                merge_request = await gitlab.open_merge_request(project, source_branch="topic")
+                await second.line(
+                    "found by polling", within=30, subject=opened_subject(merge_request)
+                )
+                assert time.monotonic() - killed < 30
+                assert await second.stop() == 0
