@@ -32,6 +32,7 @@ OWNED = {
     "K8S_JOB_MEMORY_LIMIT": "job.memory",
     "K8S_JOB_STORAGE_LIMIT": "job.storage",
     "K8S_JOB_TIMEOUT": "job.timeout",
+    "K8S_JOB_START_TIMEOUT": "job.startTimeout",
     "K8S_JOB_TTL": "job.ttl",
     "K8S_JOB_SECRETS": "job.secrets",
     "K8S_JOB_CA_CONFIGMAP": "global.caConfigMap",

@@ -83,7 +83,7 @@ class Helm:
             env={"PATH": os.environ["PATH"], "HOME": str(self.folder)},
         )
         if ended.returncode:
-            raise Refused(ended.stderr + ended.stdout)
+            raise Refused(without_notes(ended.stderr) + ended.stdout)
         return ended.stdout
 
 

@@ -135,6 +135,7 @@ last place that has one wins, and one without a name takes it away. */}}
   "K8S_JOB_CPU_LIMIT" (include "gca.text" $job.cpu)
   "K8S_JOB_MEMORY_LIMIT" $job.memory
   "K8S_JOB_STORAGE_LIMIT" $job.storage
+  "K8S_JOB_START_TIMEOUT" (include "gca.text" $job.startTimeout)
   "K8S_JOB_TTL" (include "gca.text" $job.ttl)
   "K8S_JOB_SECRETS" (include "gca.jobSecrets" .)
 -}}
