@@ -126,7 +126,7 @@ def end_of(pod: Object) -> Verdict | None:
 
 
 def _terminated(step: str, state: Object, pod: Object) -> Verdict:
-    code, said = state["exitCode"], cut(str(state.get("message", "")), 160)
+    code, said = state["exitCode"], _said(state.get("message", ""))
     if state.get("reason") == _OOM:
         limit = _limit(pod, step, "memory")
         return _exited(
@@ -144,10 +144,10 @@ def _evicted(said: str) -> str:
     low = said.lower()
     if "exceeds" in low and ("emptydir" in low or "ephemeral" in low):
         return (
-            f"was ended because it used more disk than it may: {cut(said, 160)}; "
+            f"was ended because it used more disk than it may: {_said(said)}; "
             "raise K8S_JOB_STORAGE_LIMIT"
         )
-    return f"was evicted from its node: {cut(said, 160) or 'no reason given'}"
+    return f"was evicted from its node: {_said(said) or 'no reason given'}"
 
 
 def _waiting(job: Object, pods: Pods) -> tuple[datetime | None, Waiting | None]:
@@ -171,7 +171,7 @@ def waiting_of(pod: Object) -> Waiting | None:
     """What a pod waits for that may never come; None when it runs or is being made."""
     for condition in pod.get("status", {}).get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            said = cut(str(condition.get("message", "")), 160)
+            said = _said(condition.get("message", ""))
             if condition.get("reason") in {"Unschedulable", "SchedulerError"}:
                 return Waiting(
                     reason=f"no node takes its pod: {said}; see K8S_JOB_CPU_LIMIT, "
@@ -179,7 +179,7 @@ def waiting_of(pod: Object) -> Waiting | None:
                 )
     for step, state in _states(pod):
         waiting = state.get("waiting") or {}
-        why, said = waiting.get("reason", ""), cut(str(waiting.get("message", "")), 160)
+        why, said = waiting.get("reason", ""), _said(waiting.get("message", ""))
         if why == "InvalidImageName":
             return Waiting(reason=f"K8S_JOB_IMAGE is no name of an image: {said}", at_once=True)
         if why in _NO_IMAGE:
@@ -247,6 +247,11 @@ def _limit(pod: Object, step: str, what: str) -> str:
         if container.get("name") == step:
             return str(container.get("resources", {}).get("limits", {}).get(what, "its limit"))
     return "its limit"
+
+
+def _said(text: object) -> str:
+    """Foreign words, to go on within a sentence."""
+    return cut(str(text), 160).rstrip(".")
 
 
 def _moment(text: str | None) -> datetime | None:
