@@ -18,7 +18,6 @@ from libs.common.clock import SystemClock
 from libs.common.errors import Permanent, Temporary
 from libs.common.launching import exits
 from libs.common.launching.contract import ExitCode
-from libs.common.launching.kubernetes import watching
 from libs.common.launching.kubernetes.client import KubernetesClient
 from libs.common.launching.kubernetes.launcher import KubernetesLauncher
 from libs.common.launching.kubernetes.pod import PodSettings
@@ -203,20 +202,6 @@ async def test_jobs_are_not_guessed_while_the_api_is_away(rig, api):
                 break
             except Temporary:
                 await asyncio.sleep(0.05)
-
-
-async def test_a_short_absence_of_the_api_is_bridged_and_then_said(launcher, api, monkeypatch):
-    await launcher.launch(order())
-    await launcher.jobs()
-    await eventually(lambda: api.watches == 2, "two watches")
-    api.away = True
-    api.cut_watches()
-    await eventually(lambda: api.calls["watch jobs"] > 1, "it is asked again")
-
-    assert (await only_job(launcher)).phase == "running"
-    monkeypatch.setattr(watching, "STALE_SECONDS", 0.0)
-    with pytest.raises(Temporary, match="busy or away"):
-        await launcher.jobs()
 
 
 async def test_no_right_to_create_jobs_names_the_right(launcher, api):
