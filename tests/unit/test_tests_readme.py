@@ -74,8 +74,10 @@ REQUIREMENTS = tuple(
     for number in (
         *range(1, 16),
         18,
+        19,
         20,
         *range(22, 40),
+        41,
         43,
         44,
     )
