@@ -22,7 +22,7 @@ ORDER = re.compile(r"SCRIPT: (look|eat|hang|pause)(?: (\d+))?")
 IN_MEMORY = r"""
 import re
 for pid in __import__("os").listdir("/proc"):
-    if not pid.isdigit():
+    if not pid.isdigit() or int(pid) == __import__("os").getpid():
         continue
     try:
         maps = open(f"/proc/{pid}/maps").read()
@@ -44,8 +44,8 @@ LOOKS = (
     "env; id; mount; ls -la / /root /home /work /work/* /tmp /etc/gca /var/run/secrets ~ 2>&1",
     "for f in /proc/[0-9]*/environ; do echo $f; cat $f | tr '\\0' '\\n'; done 2>&1",
     "cat /proc/[0-9]*/cmdline | tr '\\0' ' '; ps auxe 2>&1; git config --list; cat .git/config",
-    "grep -rlsI cana''ry / --exclude-dir=proc --exclude-dir=sys | head -50; echo searched",
-    f"cat > /tmp/look.py <<'END'{IN_MEMORY}END\npython3 /tmp/look.py 2>&1 | sort -u | head -60",
+    "timeout 20 grep -rlsI cana''ry /work /tmp /etc /var /run /app ~ | head -50; echo searched",
+    f"cat > /tmp/look.py <<'END'{IN_MEMORY}END\ntimeout 20 python3 /tmp/look.py | sort -u",
 )
 EATS = "python3 -c 'kept = [bytearray(50_000_000) for _ in range(400)]; print(len(kept))'; echo $?"
 
