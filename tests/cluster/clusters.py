@@ -1,4 +1,4 @@
-"""Which cluster the tests use, and how the images get there. Used by conftest and the commands."""
+"""Which cluster the tests use, and how the images get there. Used by conftest and the tests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.machine import faults
+from tests.cluster.images import building
+from tests.cluster.machine import faults, life
 from tests.cluster.machine.addresses import Addresses
 from tests.cluster.machine.places import State
 
@@ -48,12 +49,25 @@ async def release(component: str) -> None:
     await asyncio.to_thread(faults.release, State(), [component])
 
 
-def images(tag: str, registry: str = "", policy: str = "IfNotPresent") -> dict[str, Any]:
-    """Values that name all images: of the simulators' chart, and of the stack."""
+def images() -> dict[str, Any]:
+    """Values that name all images, which are brought to our own cluster first.
+
+    Another cluster must have them, or pull them from IMAGE_REGISTRY; their tag is in IMAGE_TAG.
+    """
+    if is_ours():
+        life.load(State(), building.ready(building.ALL))
+        return values(building.TAG, policy="Never")
+    given = os.environ.get
+    return values(given("IMAGE_TAG", building.TAG), given("IMAGE_REGISTRY", ""))
+
+
+def values(tag: str, registry: str = "", *, policy: str = "IfNotPresent") -> dict[str, Any]:
+    """Values of the simulators' chart, and of the stack."""
     one = {"tag": tag, "pullPolicy": policy}
-    stack: dict[str, Any] = {name: {"image": one} for name in (*SERVICES, "topology")}
-    for name in ("reviewer", "coder"):
-        stack[name] = stack[name] | {"job": {"image": one}}
+    ours = {"image": one}
+    stack: dict[str, Any] = {"nats": {"image": one | {"repository": "gitlab-copilot-agent/nats"}}}
+    for name in (*SERVICES, "topology"):
+        stack[name] = ours | ({"job": ours} if name in ("reviewer", "coder") else {})
     return {
         "simulators": {"image": one | {"registry": registry}},
         "stack": stack | {"global": {"imageRegistry": registry}},

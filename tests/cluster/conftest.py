@@ -10,6 +10,7 @@ import secrets
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -70,9 +71,9 @@ def helm_binary() -> Path:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def images(kubectl: Kubectl) -> dict[str, str]:
-    """Values of the images: where they are, and how they are called."""
-    return await clusters.images(kubectl)
+async def images() -> dict[str, Any]:
+    """Values of the charts that name the images, once those are there."""
+    return await asyncio.to_thread(clusters.images)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -80,7 +81,7 @@ async def system(
     pytestconfig: pytest.Config,
     kubectl: Kubectl,
     helm_binary: Path,
-    images: dict[str, str],
+    images: dict[str, Any],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Installed]:
     """The stack from nothing in a namespace of its own, which is removed in the end."""

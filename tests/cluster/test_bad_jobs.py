@@ -23,7 +23,7 @@ async def detail_of(system: Installed, mr: Any, outcome: str = "failed") -> tupl
 
 def coder(**job: Any) -> dict[str, Any]:
     """Values that change the coder's Jobs; those that cannot start are soon given up."""
-    return {"coder": {"settings": {"K8S_JOB_START_TIMEOUT": 10}, "job": job}}
+    return {"coder": {"job": {"startTimeout": 10} | job}}
 
 
 async def test_a_job_that_needs_more_memory_than_it_may_have_is_told(mended):

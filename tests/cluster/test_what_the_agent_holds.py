@@ -100,7 +100,7 @@ async def test_sr_18_a_coding_session_s_shell_sees_no_login_at_all_not_even_the_
     bodies = await system.model.seen("requests?about=SCRIPT:+look")
     loot = "\n".join(str(one) for body in bodies for one in body["messages"])
     assert "PATH=" in loot, "the shell told nothing, so nothing is shown by this"
-    assert re.search(r"memory of \d+", loot), "no process was looked into, so nothing is shown by this"
+    assert re.search(r"memory of \d+", loot), "no process was looked into: nothing is shown"
     for of, secret in system.logins.items():
         assert not ("canary" in secret and secret in loot), f"the shell sees the login {of}"
     token = next(
