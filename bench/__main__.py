@@ -24,6 +24,7 @@ from bench import (
     history,
     intake,
     patches,
+    polling,
     replays,
     review_rows,
     reviews,
@@ -55,6 +56,8 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     reads: int = 50
     replay_events: int = 40_000
     instant_reviews: int = 150
+    polled_projects: int = 1000
+    looks: int = 30
 
 
 QUICK = Size(
@@ -72,6 +75,8 @@ QUICK = Size(
     reads=5,
     replay_events=2000,
     instant_reviews=6,
+    polled_projects=50,
+    looks=2,
 )
 
 
@@ -88,6 +93,7 @@ class Measured(msgspec.Struct, kw_only=True):
     reads: history.Reads | None = None
     replayed: replays.Replayed | None = None
     throughput: throughput.Throughput | None = None
+    polled: list[polling.Polled] = []
 
 
 Part = Callable[[Path, Size, Measured], Awaitable[None]]
@@ -138,6 +144,10 @@ async def _throughput(folder: Path, size: Size, found: Measured) -> None:
     found.throughput = await throughput.measure(folder, reviews=size.instant_reviews)
 
 
+async def _polling(folder: Path, size: Size, found: Measured) -> None:
+    found.polled = await polling.measure(folder, projects=size.polled_projects, looks=size.looks)
+
+
 PARTS: dict[str, Part] = {
     "intake": _intake,
     "reviews": _reviews,
@@ -148,6 +158,7 @@ PARTS: dict[str, Part] = {
     "history": _history,
     "replay": _replay,
     "throughput": _throughput,
+    "polling": _polling,
 }
 
 
@@ -160,6 +171,10 @@ def page(found: Measured, size: Size, about: list[tuple[str, str]]) -> Page:
     others += [rows.throughput(found.throughput)] if found.throughput else []
     others += [rows.replayed(found.replayed)] if found.replayed else []
     ratios += call_rows.calls(found.reviews) + call_rows.command_calls(found.commands)
+    if found.polled:
+        calls, *times = rows.polled(found.polled)
+        ratios.append(calls)
+        others += times
     if found.reviews:
         others += review_rows.waiting(found.reviews) + review_rows.sessions(found.reviews)
     if found.patches:

@@ -13,6 +13,7 @@ from bench.history import Reads
 from bench.intake import CONNECTIONS, Intake
 from bench.numbers import milliseconds, ratio, seconds, spread
 from bench.patches import Passage
+from bench.polling import Polled
 from bench.replays import Replayed
 from bench.table import Row
 from bench.throughput import Throughput
@@ -97,6 +98,34 @@ def replayed(found: Replayed) -> Row:
         f"next; {found.whole - found.appending:.1f} s before that to find them and what became of "
         f"each, among {found.facts:,} facts and {found.events:,} events",
     )
+
+
+def polled(found: Sequence[Polled]) -> list[Row]:
+    """The calls first: they must not grow with open merge requests."""
+    projects = found[0].projects
+    seen = [f"{one.calls} with {one.projects * one.open_in_each:,} open" for one in found]
+    what = f"a look of the poller at {projects:,} projects in which nothing changed"
+    return [
+        Row(
+            name=f"GitLab calls for {what}",
+            seen=", ".join(seen),
+            asked="the same however many are open",
+            holds=len({one.calls for one in found}) == 1,
+            how="the simulated GitLab's request log, one group. A look costs groups + projects + "
+            "floor(R / 100) + M calls; projects is the number of GITLAB_PROJECTS, or 1 where they "
+            "are more than 20; R merge requests changed since the last look or within "
+            "GITLAB_POLL_OVERLAP before it; M of them changed since they were looked into",
+        ),
+        *(
+            Row(
+                name=f"{what}, {one.open_in_each} open in each",
+                seen=milliseconds(spread(one.seconds)),
+                how="the simulated GitLab's answer and taking the lease included; median and "
+                f"range of {len(one.seconds)}",
+            )
+            for one in found
+        ),
+    ]
 
 
 def throughput(found: Throughput) -> Row:

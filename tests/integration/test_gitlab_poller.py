@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import json
 import time
@@ -13,87 +12,25 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from libs.common.allowed import allowed
-from libs.common.clock import Clock, SystemClock
-from libs.common.errors import AgentError
-from libs.common.gitlab.budget import Budget
 from libs.common.gitlab.changed import Page, Where
-from libs.common.gitlab.client import GitLabClient
 from libs.common.gitlab.errors import RateLimited
-from libs.common.gitlab.server import Server
 from libs.common.jetstream.connection import Connection
-from libs.common.jetstream.kv import JetStreamKeyValue
-from libs.common.jetstream.leases import Leases
-from libs.common.jetstream.log import JetStreamLog
-from libs.common.jetstream.topology import LOCKS, WATERMARKS
-from services.ingest.hook_watch import Unwatched
-from services.ingest.notes import Agent
-from services.ingest.poller import LEASE, GitLab, GitLabPoller, Ports
-from services.ingest.polling import Mark, Rules
-from services.ingest.watermarks import Watermarks
+from services.ingest.poller import GitLab
+from services.ingest.polling import Mark
 from tests.fixtures.nats import NatsServer
 from tests.integration.ingest_process import ingest
 from tests.integration.ingest_world import SECRET
+from tests.integration.polled_world import SHOP, World, fill, polled_world
 from tests.simulators.gitlab import SimulatedGitLab, running_gitlab
 from tests.simulators.gitlab.state import MergeRequest, Project
 
 pytestmark = pytest.mark.real
-SHOP = Where(group="shop")
-
-
-class World:
-    """A poller that looks when it is told to, by GitLab's clock."""
-
-    def __init__(self, gitlab: SimulatedGitLab, client: GitLabClient, nats: Connection) -> None:
-        self.gitlab = gitlab
-        self.log = JetStreamLog(nats)
-        self.marks = Watermarks(JetStreamKeyValue(nats, WATERMARKS))
-        self.leases = Leases(JetStreamKeyValue(nats, LOCKS), SystemClock())
-        self.ports = Ports(
-            gitlab=client,
-            log=self.log,
-            leases=self.leases,
-            marks=self.marks,
-            hooks=Unwatched(),
-            clock=gitlab.world.clock,
-            agent=lambda: Agent(username=gitlab.bot.username, user_id=gitlab.bot.id),
-        )
-        self.stopping = asyncio.Event()
-        self.poller = self.another()
-
-    def another(self, *places: Where) -> GitLabPoller:
-        return GitLabPoller(self.ports, Rules(), places or (SHOP,), allowed(()))
-
-    async def look(self, poller: GitLabPoller | None = None) -> AgentError | None:
-        async with self.leases.held(LEASE, wait=5) as lease:
-            return await (poller or self.poller).cycle(lease, self.stopping)
-
-    async def calls(self) -> list[str]:
-        """What one look asks GitLab."""
-        before = len(self.gitlab.requests)
-        assert await self.look() is None
-        return [entry.path.removeprefix("/api/v4") for entry in self.gitlab.requests[before:]]
-
-    async def subjects(self) -> list[str]:
-        found = await self.log.history("mr.>", "note.>")
-        return [event.subject for event in found]
-
-    def project(self, path: str = "shop/app") -> Project:
-        return self.gitlab.create_project(path)
-
-    async def opened(self, project: Project, branch: str = "topic") -> MergeRequest:
-        self.gitlab.commit(project, branch=branch, files={f"{branch}.py": "x = 1\n"})
-        return await self.gitlab.open_merge_request(project, source_branch=branch)
 
 
 @pytest.fixture
 async def world(connection: Connection, tmp_path: Path) -> AsyncIterator[World]:
-    async with running_gitlab(tmp_path / "gitlab") as gitlab:
-        clock: Clock = gitlab.world.clock
-        server = Server(url=gitlab.url, token=gitlab.read_token)
-        budget = Budget(lambda: clock.now().timestamp())
-        async with GitLabClient(server, workers=1, pauses=(), budget=budget) as client:
-            yield World(gitlab, client, connection)
+    async with polled_world(connection, tmp_path) as made:
+        yield made
 
 
 def opened_subject(merge_request: MergeRequest) -> str:
@@ -155,21 +92,6 @@ async def test_1000_projects_at_rest_cost_one_call_a_look_however_many_are_open(
         "/groups/shop/merge_requests",
         f"/projects/{project}/merge_requests/{one.iid}/notes",
     ] == await world.calls()
-
-
-def fill(gitlab: SimulatedGitLab, like: MergeRequest, *, projects: int, open_in_each: int) -> None:
-    """Projects with merge requests that have rested for long, without a repository of their own."""
-    world, model = gitlab.world, like.project
-    long_ago = world.clock.now() - timedelta(days=9)
-    for number in range(projects):
-        path = f"shop/filled-{open_in_each}-{number}"
-        project = Project(world.next_id(), path, model.repository, long_ago, world)
-        project.members = dict(model.members)
-        for iid in range(1, open_in_each + 1):
-            project.merge_requests[iid] = dataclasses.replace(
-                like, id=world.next_id(), iid=iid, project=project, updated_at=long_ago, notes=[]
-            )
-        world.projects[project.id] = project
 
 
 class Moving:

@@ -8,6 +8,7 @@ from bench.footprint import Memory, Start, Weight
 from bench.history import Reads
 from bench.intake import Intake, Load
 from bench.patches import Passage
+from bench.polling import Polled
 from bench.replays import Replayed
 from bench.reviews import Review
 from bench.throughput import Throughput
@@ -174,3 +175,14 @@ def test_reviews_end_to_end_are_also_counted_in_events():
     row = rows.throughput(Throughput(reviews=100, events=400, slots=8, seconds=20.0))
 
     assert "5.0 reviews a second, 20 events" == row.seen
+
+
+def test_calls_of_a_look_must_not_grow_with_open_merge_requests():
+    one = Polled(projects=1000, open_in_each=1, calls=1, seconds=(0.01, 0.03, 0.02))
+    five = Polled(projects=1000, open_in_each=5, calls=51, seconds=(0.02,))
+
+    calls, first, second = rows.polled([one, five])
+    assert (False, "1 with 1,000 open, 51 with 5,000 open") == (calls.holds, calls.seen)
+    assert ("20 ms (10 to 30)", None) == (first.seen, first.holds)
+    assert second.name.endswith("5 open in each")
+    assert rows.polled([one, one])[0].holds
