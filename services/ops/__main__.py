@@ -12,7 +12,7 @@ from typing import Any
 
 from libs.common import telemetry
 from libs.common.errors import AgentError
-from services.ops import dead_letters, events, replay, stats, topology, webhook
+from services.ops import dead_letters, events, nats_users, replay, stats, topology, webhook
 from services.ops.doctor import echo
 from services.ops.doctor import run as doctor
 from services.ops.doctor.situation import MAINTAINER_TOKEN, Situation
@@ -30,7 +30,13 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--demo", action="store_true", help="end when the three flows are shown")
     layout = commands.add_parser("topology", help="streams, buckets and consumers in NATS")
     layout.add_argument("action", choices=["apply", "diff"])
-    layout.add_argument("--replicas", type=int, default=1, help="copies of each stream (1 or 3)")
+    layout.add_argument(
+        "--replicas", type=int, help="copies of each stream; default: 3 on a cluster, else 1"
+    )
+    layout.add_argument("--wait", type=float, default=20, help="seconds to wait for NATS")
+    nats_users.add_arguments(
+        commands.add_parser("nats-users", help="keys for the users of NATS on Kubernetes")
+    )
     history = commands.add_parser("events", help="history of a merge request or an issue")
     history.add_argument("what", metavar="PROJECT!IID or KEY", help="such as 42!7 or PROJ-123")
     history.add_argument("--json", action="store_true", help="one JSON object per line")
@@ -66,8 +72,8 @@ async def run(arguments: argparse.Namespace) -> int:
     match arguments.command:
         case "up":
             return await up(demo_only=arguments.demo)
-        case "topology":
-            return await topology.run(arguments.action, arguments.replicas, situation())
+        case "topology" | "nats-users":
+            return await prepare(arguments)
         case "events":
             return await events.run(
                 arguments.what,
@@ -86,6 +92,13 @@ async def run(arguments: argparse.Namespace) -> int:
             return await examine(arguments)
         case _:
             return await webhook.send(arguments.file, arguments.url)
+
+
+async def prepare(arguments: argparse.Namespace) -> int:
+    """What is done before the services are there."""
+    if arguments.command == "topology":
+        return await topology.run(arguments, situation())
+    return nats_users.run(arguments.out, arguments.prefix, terminal())
 
 
 def situation(**options: Any) -> Situation:

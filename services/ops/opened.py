@@ -15,7 +15,7 @@ PATIENCE_SECONDS = 20
 
 
 def opened_log(
-    situation: Situation, client: str = "gca"
+    situation: Situation, client: str = "gca", *, patience: float = PATIENCE_SECONDS
 ) -> AbstractAsyncContextManager[Connection]:
     """A connection to NATS by the name `client`; raises `AgentError` when nobody says to which."""
     if not situation.nats_url:
@@ -25,5 +25,5 @@ def opened_log(
         name=client,
         on_closed=lambda: None,
         credentials=situation.nats_credentials,
-        patience=PATIENCE_SECONDS,
+        patience=patience,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 
 from libs.common.jetstream.apply import apply, diff
@@ -10,16 +11,16 @@ from services.ops.doctor.situation import Situation
 from services.ops.opened import opened_log
 
 
-async def run(action: str, replicas: int, situation: Situation) -> int:
+async def run(given: argparse.Namespace, situation: Situation) -> int:
     """0 when all is as declared; `diff` answers 1 when something is not."""
-    work = apply if action == "apply" else diff
+    work = apply if given.action == "apply" else diff
     # By the client's name NATS tells its inboxes apart: applying has a user of its own.
-    client = "gca-topology" if action == "apply" else "gca"
+    client = "gca-topology" if given.action == "apply" else "gca"
     wanted = declared(situation.given)
-    async with opened_log(situation, client) as connection:
-        changes = await work(connection, wanted, replicas=replicas)
+    async with opened_log(situation, client, patience=given.wait) as connection:
+        changes = await work(connection, wanted, replicas=given.replicas)
     for change in changes:
         sys.stdout.write(f"{change}\n")
     if not changes:
         sys.stdout.write("the topology is as declared\n")
-    return 1 if changes and action == "diff" else 0
+    return 1 if changes and given.action == "diff" else 0

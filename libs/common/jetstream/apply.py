@@ -43,24 +43,34 @@ class _Wanted(msgspec.Struct, frozen=True):
     request: dict[str, Any]
 
 
-async def diff(connection: Connection, topology: Topology, *, replicas: int = 1) -> list[Change]:
+async def diff(
+    connection: Connection, topology: Topology, *, replicas: int | None = None
+) -> list[Change]:
     """What `apply` would change, without changing it; raises `Temporary`."""
-    found = [await _difference(connection, wanted) for wanted in _all(topology, replicas)]
+    copies = replicas or _copies(connection)
+    found = [await _difference(connection, wanted) for wanted in _all(topology, copies)]
     return [change for change in found if change is not None]
 
 
-async def apply(connection: Connection, topology: Topology, *, replicas: int) -> list[Change]:
+async def apply(
+    connection: Connection, topology: Topology, *, replicas: int | None = None
+) -> list[Change]:
     """Create and update what differs and say what that was; a second call changes nothing.
 
+    Without `replicas` there are three copies of each stream on a cluster of servers, else one.
     Raises `Permanent` with the reason when the server cannot change something that exists,
     `Temporary` when JetStream is away.
     """
     done = []
-    for wanted in _all(topology, replicas):
+    for wanted in _all(topology, replicas or _copies(connection)):
         change = await _patiently(connection, wanted)
         if change is not None:
             done.append(change)
     return done
+
+
+def _copies(connection: Connection) -> int:
+    return 3 if connection.is_clustered else 1
 
 
 def changed_fields(wanted: dict[str, Any], found: dict[str, Any]) -> tuple[str, ...]:

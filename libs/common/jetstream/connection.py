@@ -82,6 +82,12 @@ class Connection:
     def is_up(self) -> bool:
         return bool(self._client.is_connected)
 
+    @property
+    def is_clustered(self) -> bool:
+        """Whether the server is one of several."""
+        told = self._client._server_info  # noqa: SLF001  # the client keeps it to itself
+        return bool(told.get("cluster"))
+
     async def trouble(self) -> str | None:
         """What keeps it from working, as a readiness check says it; None when all is well."""
         return None if self.is_up else "disconnected from NATS (NATS_URL)"
