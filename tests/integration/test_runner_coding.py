@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from libs.common.events.tasks import ChangesProposed, DiffRefs, Issue, NothingToDo, TaskFailed
 from tests.fakes.task_door import running_task_door
+from tests.integration import runner_probe
 from tests.integration.runner_scripted_model import scripted_model
 from tests.integration.runner_world import MODEL_KEY, World, ended, merge_request
 from tests.integration.test_runner_steps import gone
@@ -39,6 +41,12 @@ def submit(*files, **more):
 
 def bash(command):
     return Call("bash", {"command": command, "description": "Look"})
+
+
+def probe():
+    """What runs the probe in the session's shell."""
+    source = shlex.quote(Path(runner_probe.__file__).read_text())
+    return bash(f"python3 -c {source} {MODEL_KEY[:10]} {MODEL_KEY[10:]}")
 
 
 def coding_task(made, instruction="Guard the sum", **more):
@@ -248,6 +256,17 @@ async def test_the_wall_lets_a_shell_see_and_change_nothing_else_sr_18(tmp_path)
         assert re.search(rf"^{word}$", said, re.MULTILINE), said
     assert not (tmp_path / "work/repo/.git/planted").exists()
     await gone(sleepers())
+
+
+async def test_sr_18_a_shell_gets_at_the_key_by_no_process_file_or_debugger(tmp_path):
+    """SR-18: a signal of the same user must not have the CLI listen for a debugger."""
+    result, _, done = await scripted(tmp_path, probe())
+
+    assert isinstance(result, NothingToDo), done.stderr
+    said = result.summary.splitlines()
+    assert "DONE" in said[-2:], result.summary
+    assert any(line.rpartition("-> ")[2].startswith("CLI ") for line in said), result.summary
+    assert [] == [line for line in said if "FOUND" in line]
 
 
 def sleepers():

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shlex
 import shutil
 import subprocess
 import sys
@@ -22,10 +21,9 @@ import pytest
 from libs.common.events.tasks import ChangesProposed, NothingToDo, TaskFailed
 from libs.common.launching.contract import POD_WALL, WALL
 from tests.fakes.task_door import running_task_door
-from tests.integration import runner_probe
 from tests.integration.runner_scripted_model import scripted_model
 from tests.integration.runner_world import CLI, MODEL_KEY, ROOT, World, ended, merge_request
-from tests.integration.test_runner_coding import bash, coding_task, submit
+from tests.integration.test_runner_coding import bash, coding_task, probe, submit
 from tests.simulators.model.replies import Call
 
 USER = 65534
@@ -115,15 +113,8 @@ def place(opened):
     return folder
 
 
-def look() -> Call:
-    """Run the probe in the session's shell."""
-    halves = (MODEL_KEY[:10], MODEL_KEY[10:])
-    source = shlex.quote(Path(runner_probe.__file__).read_text())
-    return bash(f"id -u; python3 -c {source} {' '.join(halves)}")
-
-
 async def test_sr_18_a_pod_s_shell_gets_at_the_key_by_no_process_file_or_debugger(place, image):
-    result, _, done = await session(place, image, look(), **{WALL: POD_WALL})
+    result, _, done = await session(place, image, probe(), **{WALL: POD_WALL})
 
     assert isinstance(result, NothingToDo), done.stderr
     said = result.summary.splitlines()
@@ -145,7 +136,7 @@ async def test_without_that_the_same_probe_finds_the_key(place, image):
     result, _, done = await session(
         place,
         readable,
-        look(),
+        probe(),
         PATH=str(programs),
         ALLOW_UNSANDBOXED_CODING="true",
         XDG_CACHE_HOME=str(image.parent / "cache"),
