@@ -265,8 +265,17 @@ async def _stop(client: CopilotClient) -> None:
         async with asyncio.timeout(STOP_SECONDS):
             await client.stop()
     except Exception as error:  # noqa: BLE001  a failed goodbye must not hide the review
-        log.warning("session did not stop by itself", error=cut(repr(error)))
+        log.warning("session did not stop by itself, so it was ended", why=cut(_said(error)))
         await client.force_stop()
+
+
+def _said(error: Exception) -> str:
+    """What went wrong in words; the SDK tells of a stop in groups of exceptions."""
+    if isinstance(error, ExceptionGroup):
+        return "; ".join(_said(inner) for inner in error.exceptions)
+    if isinstance(error, TimeoutError):
+        return f"no answer within {STOP_SECONDS:g} s"
+    return str(error) or type(error).__name__
 
 
 def _summed(usage: Usage, more: AssistantUsageData) -> Usage:
