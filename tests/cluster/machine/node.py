@@ -19,6 +19,13 @@ from pathlib import Path
 from typing import Any
 
 PAUSE_SECONDS = 0.5
+TUNED = {
+    "/proc/sys/vm/overcommit_memory": 1,
+    "/proc/sys/kernel/panic": 10,
+    "/proc/sys/kernel/panic_on_oops": 1,
+}
+"""What a kubelet sets where it finds anything else. It is shown this, and the machine keeps its own:
+how the kernel panics is not for a test to decide."""
 
 
 def main(arguments: list[str]) -> int:
@@ -55,6 +62,10 @@ def mount(binds: dict[str, str]) -> None:
         run("mount", "--bind", source, target)
     run("mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", "/run")
     Path("/run/lock").mkdir()
+    for setting, value in TUNED.items():
+        shown = Path("/run") / Path(setting).name
+        shown.write_text(f"{value}\n")
+        run("mount", "--bind", str(shown), setting)
 
 
 def connect(addresses: dict[str, str]) -> None:
