@@ -7,7 +7,8 @@ LOCKS := ingest reviewer coder publisher runner ops dev
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --python-version 3.11 --custom-compile-command "make lock" pyproject.toml
 
-.PHONY: help setup setup-dev up demo test chaos check docs images images-tar bench format lock golden clean
+.PHONY: help setup setup-dev up demo test chaos check docs images images-tar cluster cluster-down \
+	test-cluster bench format lock golden clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -48,6 +49,15 @@ images: ## all images with docker, podman or buildah (IMAGE_TAG, IMAGE_REGISTRY,
 
 images-tar: ## the same, and each as a docker archive in images/
 	@IMAGE_TARS="$${IMAGE_TARS:-images}" $(PYTHON) services/ops/images.py $(NAMES)
+
+cluster: setup-dev ## a real cluster on this machine (needs root), or the one KUBECONFIG names
+	@$(BIN)/python -m tests.cluster.machine up
+
+cluster-down: ## end that cluster and remove every trace of it
+	@$(BIN)/python -m tests.cluster.machine down
+
+test-cluster: setup-dev ## the stories on a real cluster; `make cluster` first
+	@$(BIN)/python -m pytest -rs tests/cluster
 
 bench: setup-dev ## measure speed and size; writes docs/performance.md (some minutes)
 	@$(BIN)/python -m bench

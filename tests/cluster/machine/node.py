@@ -24,7 +24,7 @@ TUNED = {
     "/proc/sys/kernel/panic": 10,
     "/proc/sys/kernel/panic_on_oops": 1,
 }
-"""What a kubelet sets where it finds anything else. It is shown this, and the machine keeps its own:
+"""What a kubelet sets where it finds anything else. It is shown this; the machine keeps its own:
 how the kernel panics is not for a test to decide."""
 
 
