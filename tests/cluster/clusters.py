@@ -65,8 +65,8 @@ def values(tag: str, registry: str = "", *, policy: str = "IfNotPresent") -> dic
     """Values of the simulators' chart, and of the stack."""
     one = {"tag": tag, "pullPolicy": policy}
     ours = {"image": one}
-    stack: dict[str, Any] = {"nats": {"image": one | {"repository": "gitlab-copilot-agent/nats"}}}
-    for name in (*SERVICES, "topology"):
+    stack: dict[str, Any] = {}
+    for name in (*SERVICES, "nats", "topology"):
         stack[name] = ours | ({"job": ours} if name in ("reviewer", "coder") else {})
     return {
         "simulators": {"image": one | {"registry": registry}},
