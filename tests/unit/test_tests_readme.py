@@ -77,6 +77,7 @@ REQUIREMENTS = tuple(
         19,
         20,
         *range(22, 40),
+        40,
         41,
         43,
         44,
