@@ -45,6 +45,16 @@ class State:
         return self.root / "plan.json"
 
     @property
+    def programs(self) -> Path:
+        """A link to the programs that this cluster was started with."""
+        return self.root / "bin"
+
+    @property
+    def loaded(self) -> Path:
+        """Which archives of images the node has."""
+        return self.root / "loaded.json"
+
+    @property
     def held(self) -> Path:
         """A file here per component that is not to run just now."""
         return self.root / "held"
