@@ -12,6 +12,7 @@ from libs.common.diff import Diff
 from libs.common.events.tasks import ReviewDone, TaskFailed
 from libs.common.git.errors import GitError
 from services.runner import fallback, gathering, prompt, submission
+from services.runner.cli import NO_DEBUGGER
 from services.runner.desk import Answer, Desk, Review
 from services.runner.findings import LONGEST_SUMMARY
 from services.runner.permissions import Walls
@@ -61,6 +62,7 @@ async def _order(task: Task, diff: Diff, scope: Scope, desk: Desk) -> SessionOrd
     reading = GitTools(folder=clone, refs=task.spec.diff_refs, diff=diff)
     return SessionOrder(
         cli=task.ports.cli,
+        arguments=(NO_DEBUGGER,) if servers.found else (),
         environment=task.environment(),
         provider=task.ports.provider,
         folder=clone,
