@@ -19,6 +19,11 @@ variable there; what stands as $NAME is, and comes from the container's environm
 {{- with $missing -}}
 {{- fail (printf "%s: no public key; `gca nats-users` makes keys for all users and writes them as values" (join ", " .)) -}}
 {{- end -}}
+{{- range $name, $public := .Values.users -}}
+{{- if not (regexMatch "^U[A-Z2-7]{55}$" $public) -}}
+{{- fail (printf "users.%s: must be a public nkey (U…, 56 characters); the seed (SU…) belongs into the service's Secret" $name) -}}
+{{- end -}}
+{{- end -}}
 {{- range $name, $allowed := $permissions }}
     # {{ $name }}
     {{ dict "nkey" (get $.Values.users $name) "permissions" $allowed | toRawJson }}
