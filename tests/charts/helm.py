@@ -27,6 +27,12 @@ LEAST = {
     }
 }
 """What has to be given, and no more."""
+USERS = ("ingest", "reviewer", "coder", "publisher", "topology", "ops")
+LEAST_OF_STACK = {
+    **LEAST,
+    "nats": {"users": {name: f"U{name.upper():A<55}" for name in USERS}},
+}
+"""The stack's NATS knows its users by their public keys."""
 
 Manifest = dict[str, Any]
 
@@ -64,7 +70,8 @@ class Helm:
 
     def template(self, chart: str | Path, values: dict[str, Any] | None = None) -> list[Manifest]:
         """The manifests of `chart` with the least values and these over them."""
-        return read(self.text(chart, merged(LEAST, values or {})))
+        least = LEAST_OF_STACK if chart == "stack" else LEAST
+        return read(self.text(chart, merged(least, values or {})))
 
     def text(self, chart: str | Path, values: dict[str, Any]) -> str:
         place = ("--namespace", NAMESPACE, "--kube-version", KUBERNETES)

@@ -10,7 +10,7 @@ import pytest
 from tests.charts.helm import CHARTS, LEAST, SERVICES, Refused, the
 
 pytestmark = pytest.mark.real
-EVERY = (*SERVICES, "library", "stack")
+EVERY = (*SERVICES, "library", "nats", "topology", "stack")
 OPTIONS = {
     "ingest": {
         "autoscaling": "HorizontalPodAutoscaler",
