@@ -118,6 +118,28 @@ class FakeKubernetes:
         del self.pods[pod["metadata"]["name"]]
         self._changed("pods", "DELETED", pod)
 
+    def adopt(self, job_name: str, task_id: str, source: str) -> None:
+        """A Job of ours that was made before, with a running pod."""
+        labels = {
+            "app.kubernetes.io/part-of": "gitlab-copilot-agent",
+            "app.kubernetes.io/component": "runner",
+            "gca/source": source,
+        }
+        job = {
+            "metadata": {
+                "name": job_name,
+                "uid": f"job-{self._version}",
+                "creationTimestamp": _timestamp(),
+                "labels": labels,
+                "annotations": {"gca/task-id": task_id},
+            },
+            "spec": {"template": {"metadata": {"labels": labels}, "spec": {}}},
+            "status": {"active": 1},
+        }
+        self.jobs[job_name] = job
+        self._changed("jobs", "ADDED", job)
+        self.add_pod(job_name)
+
     def add_pod(self, job_name: str, **status: Any) -> Object:
         """A pod of the Job, as the Job controller makes it."""
         job = self.jobs[job_name]

@@ -131,8 +131,10 @@ class KubernetesClient:
                 if response.status != 200:
                     _object(await _answer(response), doing)
                 yield None
-                async for line in _lines(response):
-                    yield _change(line, doing)
+                # A silence ends it as the server would: whether it still answers shows next.
+                with contextlib.suppress(aiohttp.SocketTimeoutError):
+                    async for line in _lines(response):
+                        yield _change(line, doing)
 
     async def log_tail(self, pod: str, container: str, lines: int) -> str:
         """The last `lines` of a container's log."""
