@@ -5,7 +5,7 @@ SR-21: `clone` alone sees the git token, `run` alone the model's key, neither ha
 token, a right it does not need, or a part of the disk that it could fill for others.
 
 What is missing on purpose: a limit of processes. Kubernetes has none in a pod's spec; the kubelet's
-`podPidsLimit` is it (docs/decisions/0026).
+`podPidsLimit` is it (docs/decisions/0027).
 """
 
 from __future__ import annotations
