@@ -93,7 +93,8 @@ class Common(BaseSettings):
 
     nats_url: str = Field(default="nats://127.0.0.1:4222", description="Address of NATS.")
     nats_credentials: Path | None = Field(
-        default=None, description="NATS credentials file of this service."
+        default=None,
+        description="NATS login of this service: a .creds file, or the nkey seed of a user.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Least severe log line that is written."

@@ -6,6 +6,7 @@ Whatever is missing in the table of permissions is a refusal in the server's log
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import sys
@@ -16,6 +17,7 @@ import pytest
 import pytest_asyncio
 
 from libs.common.events.tasks import TaskPublished
+from libs.common.jetstream.apply import apply
 from libs.common.jetstream.topology import topology
 from libs.common.launching.local import LocalLauncher
 from services.ops.environments import SERVICES
@@ -38,7 +40,7 @@ MODE = "sim-reviewer"
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def nats(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RestrictedServer]:
-    async with restricted_server(tmp_path_factory.mktemp("users"), topology()) as server:
+    async with restricted_server(tmp_path_factory.mktemp("users"), None) as server:
         yield server
 
 
@@ -46,7 +48,10 @@ async def nats(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Restri
 async def system(
     nats: RestrictedServer, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[System]:
-    """As `running_system`, but every service has the seed of its own user and polls, too."""
+    """As `running_system`, but every service has the seed of its own user and polls, too.
+
+    The topology comes last, as after `helm install`: until then services are ready and wait.
+    """
     folder: Path = tmp_path_factory.mktemp("system")
     async with contextlib.AsyncExitStack() as stack:
         connection = await stack.enter_async_context(nats.connect(ADMIN))
@@ -75,7 +80,17 @@ async def system(
             url=f"http://127.0.0.1:{own['PORT']}/webhook", secret=systems.WEBHOOK_SECRET
         )
         await started.until(lambda: "the agent is known" in started.logs(), "ingest to know us")
+        for name in ("reviewer", "coder", "publisher"):
+            await started.until(functools.partial(waits, started, name), f"{name} to say so")
+        async with nats.connect("topology", "gca-topology") as owner:
+            await apply(owner, topology())
         yield started
+
+
+def waits(system: System, name: str) -> bool:
+    """Whether the service says what it waits for."""
+    said = (system.folder / "logs" / f"{name}.log").read_text()
+    return "was `gca topology apply` run?" in said
 
 
 @pytest.fixture
