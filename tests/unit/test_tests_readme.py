@@ -68,14 +68,25 @@ ITEMS = (
     "rows that move while a look reads pages",
     "a look at GitLab is answered 403, 404 or 429",
     "webhooks lost, late, twice, besides a look",
+    "no right to create or watch Jobs",
+    "quota of the namespace full",
+    "namespace missing",
+    "Kubernetes API away",
+    "wrong or missing image of Jobs",
+    "wrong host aliases and other JSON of Jobs",
+    "a Job that no node takes",
+    "node gone under a Job",
+    "a Job that the API refuses for good",
 )
 REQUIREMENTS = tuple(
     f"SR-{number:02}"
     for number in (
         *range(1, 16),
+        16,
         18,
         19,
         20,
+        21,
         *range(22, 40),
         40,
         41,
