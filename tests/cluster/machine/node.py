@@ -92,19 +92,24 @@ class Components:
         while True:
             for name in self._commands:
                 if name not in self._running and not (self._held / name).exists():
-                    self._running[name] = self._start(name)
+                    self._start(name)
             self._reap()
             time.sleep(PAUSE_SECONDS)
 
-    def _start(self, name: str) -> int:
+    def _start(self, name: str) -> None:
+        """A program that is not there is held, so that the rest runs and the log says why."""
         with (self._logs / f"{name}.log").open("ab") as log:
-            return subprocess.Popen(
-                self._commands[name],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            ).pid
+            try:
+                self._running[name] = subprocess.Popen(
+                    self._commands[name],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                ).pid
+            except OSError as error:
+                log.write(f"held, since it does not start: {error}\n".encode())
+                (self._held / name).touch()
 
     def _reap(self) -> None:
         with contextlib.suppress(ChildProcessError):
