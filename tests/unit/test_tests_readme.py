@@ -83,6 +83,7 @@ REQUIREMENTS = tuple(
     for number in (
         *range(1, 16),
         16,
+        17,
         18,
         19,
         20,
