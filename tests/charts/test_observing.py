@@ -125,10 +125,17 @@ def test_notes_warn_of_an_open_internet_and_an_unreachable_gitlab(helm):
 
 
 @pytest.mark.real
+def test_notes_say_that_a_narrowed_job_needs_its_gitlab_named(helm):
+    said = notes(helm, "coder", {"job": {"egress": {"model": [{"cidr": "1.2.3.4/32"}]}}})
+
+    assert "Jobs may reach no GitLab but one among job.egress.model" in said
+
+
+@pytest.mark.real
 def test_notes_are_quiet_when_both_are_named(helm):
     egress = {"model": [{"cidr": "1.2.3.4/32"}], "gitlab": [{"cidr": "10.1.2.3/32"}]}
 
     said = notes(helm, "coder", {"job": {"egress": egress}})
 
     assert "Narrow" not in said
-    assert "private network" not in said
+    assert "egress.gitlab" not in said

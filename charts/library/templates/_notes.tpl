@@ -47,7 +47,11 @@ ingress.host of the chart ingest, or lead a Gateway or load balancer there. Unti
 {{- $open := false -}}
 {{- range .job.egress.model }}{{ if eq (.cidr | default "") "0.0.0.0/0" }}{{ $open = true }}{{ end }}{{ end -}}
 {{- if not .job.egress.gitlab }}
+{{- if $open }}
 Jobs may reach public addresses only. When GitLab is in a private network, name it:
+{{- else }}
+Jobs may reach no GitLab but one among {{ .where }}.egress.model, so clones fail. Name it:
+{{- end }}
   --set '{{ .where }}.egress.gitlab[0].cidr=10.1.2.3/32' --set '{{ .where }}.egress.gitlab[0].ports[0]=443'
 {{- end }}
 {{- if $open }}
