@@ -147,7 +147,13 @@ async def nats_refuses_our_login(world):
 
 @breakage("NATS", "broken", "NATS", "without JetStream", "-js")
 async def jetstream_is_off(world):
-    address = await world.answering(info(version="2.10.0", jetstream=False))
+    address = await world.answering(info(version="2.15.1", jetstream=False))
+    world.settings["NATS_URL"] = f"nats://{address}"
+
+
+@breakage("NATS", "broken", "NATS", "nats-server 2.10.29 is too old, 2.11 or newer", "upgrade")
+async def nats_is_too_old(world):
+    address = await world.answering(info(version="2.10.29", jetstream=True))
     world.settings["NATS_URL"] = f"nats://{address}"
 
 

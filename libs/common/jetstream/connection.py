@@ -22,7 +22,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from libs.common.errors import Permanent, Temporary, cut
+from libs.common.errors import Permanent, SettingsError, Temporary, cut
 from libs.common.jetstream import credentials as logins
 from libs.common.jetstream.answers import (
     NO_STREAM,
@@ -33,6 +33,7 @@ from libs.common.jetstream.answers import (
     translated,
 )
 from libs.common.jetstream.permissions import inbox
+from libs.common.jetstream.versions import too_old
 
 TIMEOUT = 5.0
 HEADROOM = 16 * 1024
@@ -85,12 +86,22 @@ class Connection:
     @property
     def is_clustered(self) -> bool:
         """Whether the server is one of several."""
-        told = self._client._server_info  # noqa: SLF001  # the client keeps it to itself
-        return bool(told.get("cluster"))
+        return bool(self._told.get("cluster"))
+
+    @property
+    def too_old(self) -> str | None:
+        """What is wrong with the server's version; None when it will do."""
+        return too_old(str(self._told.get("version", "")))
 
     async def trouble(self) -> str | None:
         """What keeps it from working, as a readiness check says it; None when all is well."""
         return None if self.is_up else "disconnected from NATS (NATS_URL)"
+
+    @property
+    def _told(self) -> Mapping[str, Any]:
+        """The greeting of the server that we are connected to."""
+        told: Mapping[str, Any] = self._client._server_info  # noqa: SLF001  # the client keeps it to itself
+        return told
 
     @property
     def next_reconnect(self) -> asyncio.Event:
@@ -269,8 +280,12 @@ class _Callbacks:
         _log.info("reconnected to NATS", url=self._where)
         self._complained = -_COMPLAIN_EVERY
         self._refused = False
-        if self.connection is not None:
-            self.connection.reconnected()
+        if self.connection is None:
+            return
+        self.connection.reconnected()
+        if self.connection.too_old is not None:
+            _log.error(_newer_needed(self._where, self.connection.too_old), peer="nats")
+            self._on_closed()
 
     async def closed(self) -> None:
         if self.leaving or self.connection is None:
@@ -299,10 +314,11 @@ async def connected(
     """A connection for the life of a process; raises `Temporary` after `patience` seconds.
 
     Later, each request has `answer_within` seconds. `credentials` is a .creds file or the nkey
-    seed of a user; `SettingsError` when it can be read as neither.
+    seed of a user; `SettingsError` when it can be read as neither, and for a server too old.
 
     `on_closed` is called when the client has closed for good (nats-py does that on most errors
-    the server sends): the process must end then, so that it is started anew.
+    the server sends), or is back at a server too old: the process must end then, so that it is
+    started anew.
     """
     where = without_login(url)
     login = await asyncio.to_thread(logins.login, credentials) if credentials is not None else {}
@@ -318,7 +334,12 @@ async def connected(
     except BaseException:
         await _leave(client, callbacks)
         raise
-    connection = callbacks.connection = Connection(client, name, answer_within)
+    connection = Connection(client, name, answer_within)
+    if connection.too_old is not None:
+        problem = _newer_needed(where, connection.too_old)
+        await _leave(client, callbacks)
+        raise SettingsError([problem])
+    callbacks.connection = connection
     _log.info("connected to NATS", url=where, name=name)
     try:
         yield connection
@@ -327,6 +348,10 @@ async def connected(
             if client.is_connected:
                 await client.flush(timeout=2)
         await _leave(client, callbacks)
+
+
+def _newer_needed(where: str, problem: str) -> str:
+    return f"NATS_URL: {problem}: upgrade the one at {where}, or name another"
 
 
 def _options(name: str, callbacks: _Callbacks) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from libs.common.jetstream.inspection import ConsumerState
 from libs.common.jetstream.letters import DeadLetter, Letters, read
 from libs.common.jetstream.log import JetStreamLog
 from libs.common.jetstream.topology import DURABLES
+from libs.common.jetstream.versions import too_old
 from services.ops.declared import SETTING, declared
 from services.ops.doctor.check import Check, broken, ok, warning
 from services.ops.doctor.situation import Situation
@@ -44,6 +45,10 @@ async def look(situation: Situation) -> list[Check]:
     if not greeting.jetstream:
         mend = "start nats-server with JetStream on (option -js, or a jetstream block)"
         return [broken(NAME, f"NATS {where} runs without JetStream", mend)]
+    old = too_old(greeting.version)
+    if old is not None:
+        mend = f"upgrade the nats-server at {without_login(url)}, or set NATS_URL to another"
+        return [broken(NAME, old, mend)]
     try:
         async with connected(
             url,
