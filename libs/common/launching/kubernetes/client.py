@@ -144,7 +144,8 @@ class KubernetesClient:
             doing,
             lambda apis: apis.pods.read_namespaced_pod_log(pod, self.namespace, **asked),
         )
-        if answer.status != 200:
+        # 204: there is no log, as of a pod that never got a node.
+        if answer.status not in {200, 204}:
             raise errors.meaning(answer.status, answer.body, doing)
         return answer.body
 

@@ -59,10 +59,11 @@ class Tails:
     async def _keep(self, pod: Object, step: str) -> None:
         meta = pod["metadata"]
         try:
-            text = await self._logs.log_tail(meta["name"], step, LINES)
+            text, why = await self._logs.log_tail(meta["name"], step, LINES), "no log"
         except AgentError as error:
-            # The kubelet put the end of the log into the status, too.
-            text = last_words(pod, step) or f"({error})"
+            text, why = "", str(error)
+        # The kubelet put the end of the log into the status, too.
+        text = text or last_words(pod, step) or f"({why})"
         log.warning(
             "last lines of a job",
             job=meta.get("labels", {}).get(JOB_LABEL, ""),

@@ -26,7 +26,7 @@ STALE_SECONDS = 15.0
 FIRST_SECONDS = 30.0
 """How long a reader waits for the first list, and before it for the library's import."""
 RESYNC_SECONDS = 900.0
-RETRY_SECONDS = (0.5, 15.0)
+RETRY_SECONDS = (0.5, 5.0)
 _GONE_SECONDS = 600.0
 log = structlog.get_logger()
 
