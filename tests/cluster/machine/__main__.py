@@ -70,8 +70,8 @@ def status(state: State) -> None:
         say("no cluster runs here")
         return
     say(f"node       process {node.pid}, {cgroups.memory() / 1e6:.0f} MB with all pods")
-    for name, pid in sorted(node.components().items()):
-        say(f"           {pid:>7} {name}")
+    for name, pid in node.components(state).items():
+        say(f"           {pid or 'held':>7} {name}")
     say(f"kubeconfig {state.kubeconfig}\nlogs       {state.logs}")
 
 

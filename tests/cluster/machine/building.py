@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cluster.machine.places import MODULES, programs
+from tests.cluster.machine.places import CLUSTER, MODULES, pins, programs
 
 EVERY_SECONDS = 15
 KUBE_ROUTER = "github.com/cloudnativelabs/kube-router/v2"
@@ -77,10 +77,10 @@ def build(names: Iterable[str]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     known = table(kubernetes_version())
     missing = [name for name in names if not (folder / name).exists()]
-    with _alone(folder.parent / "lock") if missing else contextlib.nullcontext():
+    with _alone(CLUSTER / "tools.lock") if missing else contextlib.nullcontext():
         for name in missing:
             if not (folder / name).exists():
-                _build(name, known[name], folder)
+                _provide(name, known[name], folder / name)
     return folder
 
 
@@ -92,18 +92,26 @@ def _alone(lock: Path) -> Iterator[None]:
         yield
 
 
-def _build(name: str, program: Program, folder: Path) -> None:
+def _provide(name: str, program: Program, file: Path) -> None:
+    """Built once per pins of its own module, though the folder is named by those of all."""
+    built = CLUSTER / "programs" / f"{name}-{pins(MODULES / program.module)}"
+    built.parent.mkdir(exist_ok=True)
+    if not built.exists():
+        _build(name, program, built)
+    file.hardlink_to(built)
+
+
+def _build(name: str, program: Program, file: Path) -> None:
     if shutil.which("go") is None:
         raise RuntimeError("there is no go: https://go.dev/dl (the pins need 1.26 or newer)")
-    part = folder / f".{name}.part"
+    part = file.with_suffix(".part")
     command = ["nice", "-n", "15", "ionice", "-c3", "go", "build", "-v", "-trimpath"]
     command += ["-ldflags", program.flags, "-o", str(part), program.package]
     began = time.monotonic()
     _say(f"{name}: building {program.package}")
     _follow(name, command, MODULES / program.module)
-    part.rename(folder / name)
-    size = (folder / name).stat().st_size
-    _say(f"{name}: {size / 1e6:.0f} MB after {time.monotonic() - began:.0f} s")
+    part.rename(file)
+    _say(f"{name}: {file.stat().st_size / 1e6:.0f} MB after {time.monotonic() - began:.0f} s")
 
 
 def _follow(name: str, command: list[str], module: Path) -> None:

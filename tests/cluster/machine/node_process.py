@@ -6,6 +6,7 @@ to another process since is never taken for it.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -40,14 +41,15 @@ class NodeProcess:
     def ctr(self, *arguments: str) -> list[str]:
         return self.command("ctr", f"--address={CONTAINERD}", "--namespace=k8s.io", *arguments)
 
-    def components(self) -> dict[str, int]:
-        """Process ids, by name, of what the node keeps running."""
-        found = {}
-        for folder in Path("/proc").iterdir():
-            if folder.name.isdigit() and _parent(folder) == self.pid:
-                name = (folder / "cmdline").read_bytes().split(b"\0")[0].decode()
-                found[Path(name).name] = int(folder.name)
-        return found
+    def components(self, state: State) -> dict[str, int | None]:
+        """Process ids by name of what the plan keeps running; None for one that does not run."""
+        plan = json.loads(state.plan.read_text())["processes"]
+        children = {
+            (folder / "cmdline").read_bytes().split(b"\0")[0].decode(): int(folder.name)
+            for folder in Path("/proc").iterdir()
+            if folder.name.isdigit() and _parent(folder) == self.pid
+        }
+        return {name: children.get(command[0]) for name, command in plan.items()}
 
     def end(self, seconds: float = 20) -> None:
         """Kill it; returns when the kernel has ended all processes of its namespaces."""

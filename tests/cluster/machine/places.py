@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +14,22 @@ CLUSTER = CACHE / "gitlab-copilot-agent" / "cluster"
 
 
 def versions(modules: Path = MODULES) -> str:
-    """A name for what the Go modules pin: another version is another folder of programs."""
-    whole = hashlib.sha256()
-    for file in sorted(modules.glob("*/*")):
-        if file.name in {"go.mod", "go.sum"} or file.suffix == ".go":
-            whole.update(str(file.relative_to(modules)).encode() + b"\0" + file.read_bytes())
-    return whole.hexdigest()[:12]
+    """A name for what all modules pin: another version is another folder of programs."""
+    return _digest(f"{module.name} {pins(module)}" for module in sorted(modules.iterdir()))
+
+
+def pins(module: Path) -> str:
+    """A name for what one module pins, so that a program is built anew only when it changes."""
+    files = sorted(
+        file
+        for file in module.iterdir()
+        if file.name in {"go.mod", "go.sum"} or file.suffix == ".go"
+    )
+    return _digest(f"{file.name} {file.read_text()}" for file in files)
+
+
+def _digest(parts: Iterable[str]) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 
 def programs() -> Path:
