@@ -38,7 +38,7 @@ class FakeKubernetes:
         self.logs: dict[tuple[str, str], str] = {}
         self.calls: Counter[str] = Counter()
         self.created: list[Object] = []
-        self.deletions: list[dict[str, str]] = []
+        self.deletions: list[Object] = []
         self.denied: set[str] = set()
         self.away = self.silent = False
         self.quota = self.invalid = ""
@@ -246,10 +246,14 @@ class FakeKubernetes:
 
     async def _delete(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
-        self.deletions.append({"name": name, **request.query})
-        job = self.jobs.pop(name, None)
-        if job is None:
+        options = await request.json() if request.can_read_body else dict(request.query)
+        self.deletions.append({"name": name, **options})
+        if name not in self.jobs:
             return _status(404, f'jobs.batch "{name}" not found')
+        wanted = options.get("preconditions", {}).get("uid")
+        if wanted not in {None, self.jobs[name]["metadata"]["uid"]}:
+            return _status(409, f"the UID in the precondition ({wanted}) does not match")
+        job = self.jobs.pop(name)
         self._changed("jobs", "DELETED", job)
         for pod in list(self.pods.values()):
             if pod["metadata"]["ownerReferences"][0]["uid"] == job["metadata"]["uid"]:

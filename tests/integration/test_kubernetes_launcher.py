@@ -136,6 +136,43 @@ async def test_cancel_deletes_job_and_pods_in_the_background_within_two_seconds(
     assert deletion["propagationPolicy"] == "Background"
 
 
+async def test_a_replica_that_is_behind_ends_no_job_that_another_launched_anew(rig, api):
+    ahead, behind = rig.plain
+    await ahead.launch(order())
+    async with asyncio.timeout(20):
+        while not await behind.jobs():
+            await asyncio.sleep(0.02)
+    old = behind._jobs.named(NAME)[0]
+    await ahead.cancel(NAME)
+    async with asyncio.timeout(20):
+        while await behind.jobs():
+            await asyncio.sleep(0.02)
+    await ahead.launch(order())
+    async with asyncio.timeout(20):
+        while not await behind.jobs():
+            await asyncio.sleep(0.02)
+    behind._jobs.remove(behind._jobs.named(NAME)[0]["metadata"]["uid"])
+    behind._jobs.put(old)
+
+    with pytest.raises(Temporary, match="another than we knew"):
+        await behind.cancel(NAME)
+    assert NAME in api.jobs
+
+
+def test_the_end_of_the_loop_ends_the_watches_and_closes_the_connections(tmp_path):
+    async def live() -> FakeKubernetes:
+        async with FakeKubernetes().serving() as api:
+            client = KubernetesClient(api.namespace, kubeconfig=api.kubeconfig(tmp_path))
+            pod = PodSettings(source="reviewer", image="runner:1")
+            launcher = KubernetesLauncher(client, pod, clock=SystemClock())
+            await launcher.launch(order())
+            await launcher.jobs()
+            await eventually(lambda: api.watches == 2, "two watches")
+        return api
+
+    assert len(asyncio.run(live()).created) == 1
+
+
 async def test_a_job_that_is_still_being_removed_is_no_success(launcher, api):
     await launcher.launch(order())
     api.mark_deleted(NAME)

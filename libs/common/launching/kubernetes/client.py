@@ -80,16 +80,21 @@ class KubernetesClient:
         )
         return None if answer.status == 404 else _object(answer, doing)
 
-    async def delete_job(self, name: str) -> None:
-        """Delete it and, in the background, its pods; one that is not there is success."""
+    async def delete_job(self, name: str, uid: str = "") -> bool:
+        """Delete it and, in the background, its pods; one that is not there is success.
+
+        With `uid` only that one; False when the name is another's by now.
+        """
         doing = self._doing("delete", "jobs")
-        how = {"propagation_policy": "Background", "grace_period_seconds": 0}
+        how = {"propagationPolicy": "Background", "gracePeriodSeconds": 0}
+        body = {**how, "preconditions": {"uid": uid}} if uid else how
         answer = await self._call(
             doing,
-            lambda apis: apis.jobs.delete_namespaced_job(name, self.namespace, **how, **_RAW),
+            lambda apis: apis.jobs.delete_namespaced_job(name, self.namespace, body=body, **_RAW),
         )
-        if answer.status != 404:
+        if answer.status not in {404, 409}:
             _object(answer, doing)
+        return answer.status != 409
 
     async def list(self, resource: Resource, selector: str) -> Listing:
         """All of them, page by page."""

@@ -40,7 +40,7 @@ class Client(Reads, Logs, Protocol):
 
     async def job(self, name: str) -> Object | None: ...
 
-    async def delete_job(self, name: str) -> None: ...
+    async def delete_job(self, name: str, uid: str = "") -> bool: ...
 
     async def close(self) -> None: ...
 
@@ -101,10 +101,15 @@ class KubernetesLauncher:
     async def cancel(self, job_name: str) -> None:
         self._begin()
         self._refused.pop(job_name, None)
-        known = self._jobs.named(job_name)
-        await self._client.delete_job(job_name)
-        for each in known:
-            self._jobs.remove(each["metadata"]["uid"])
+        uids = [each["metadata"]["uid"] for each in self._jobs.named(job_name)]
+        if not await self._client.delete_job(job_name, uids[-1] if uids else ""):
+            # What we know is old: another replica launched anew, and that one may be wanted.
+            newer = await self._client.job(job_name)
+            if newer is not None:
+                self._jobs.put(newer)
+            raise Temporary(f"the Job {job_name} is another than we knew", delay=1.0)
+        for uid in uids:
+            self._jobs.remove(uid)
 
     async def trouble(self) -> str | None:
         """Why the cluster's Jobs are not known right now; a readiness detail."""
