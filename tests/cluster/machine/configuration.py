@@ -18,6 +18,8 @@ COREDNS = "gca-cluster/coredns:1"
 CONTAINERD = "/run/containerd/containerd.sock"
 CGROUP = "gca-cluster"
 PODS_PIDS = 512
+RESOLVER = "nameserver 127.0.0.1\n"
+"""Nobody answers there, so a pull of an image that was never imported fails at once."""
 Manifest = dict[str, Any]
 
 

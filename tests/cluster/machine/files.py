@@ -39,6 +39,7 @@ def _configuration(state: State, addresses: Addresses, plugins: Path) -> None:
     _json(networks / "10-pods.conflist", configuration.cni(addresses))
     _json(state.configuration / "kubelet.json", configuration.kubelet(state, addresses))
     _json(state.configuration / "kube-proxy.json", configuration.kube_proxy(state, addresses))
+    state.resolver.write_text(configuration.RESOLVER)
     (state.configuration / "containerd.toml").write_text(
         configuration.containerd(networks, plugins)
     )

@@ -83,6 +83,11 @@ class State:
         return self.root / "configuration"
 
     @property
+    def resolver(self) -> Path:
+        """What the node sees as /etc/resolv.conf."""
+        return self.configuration / "resolv.conf"
+
+    @property
     def etcd(self) -> Path:
         return self.root / "etcd"
 

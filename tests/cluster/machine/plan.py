@@ -33,9 +33,18 @@ def plan(
         "addresses": {"node": f"{addresses.node}/24", "outside": addresses.outside},
         "held": str(state.held),
         "logs": str(state.logs),
-        "mounts": {str(state.var_lib): "/var/lib", str(state.var_log): "/var/log"},
+        "mounts": mounts(state),
         "record": str(state.node),
         "processes": processes(state, addresses, programs),
+    }
+
+
+def mounts(state: State) -> dict[str, str]:
+    """What the node sees in the place of the machine's own, where programs leave no choice."""
+    return {
+        str(state.var_lib): "/var/lib",
+        str(state.var_log): "/var/log",
+        str(state.resolver): "/etc/resolv.conf",
     }
 
 
