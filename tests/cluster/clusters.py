@@ -50,15 +50,15 @@ async def release(component: str) -> None:
 
 
 def images() -> dict[str, Any]:
-    """Values that name all images, which are brought to our own cluster first.
+    """Values that name all images, which are built and brought to our own cluster first.
 
-    Another cluster must have them, or pull them from IMAGE_REGISTRY; their tag is in IMAGE_TAG.
+    With IMAGE_TAG they are there already, or pulled from IMAGE_REGISTRY, as for other clusters.
     """
-    if is_ours():
-        life.load(State(), building.ready(building.ALL))
-        return values(building.TAG, policy="Never")
     given = os.environ.get
-    return values(given("IMAGE_TAG", building.TAG), given("IMAGE_REGISTRY", ""))
+    if given("IMAGE_TAG") or not is_ours():
+        return values(given("IMAGE_TAG", building.TAG), given("IMAGE_REGISTRY", ""))
+    life.load(State(), building.ready(building.ALL))
+    return values(building.TAG, policy="Never")
 
 
 def values(tag: str, registry: str = "", *, policy: str = "IfNotPresent") -> dict[str, Any]:

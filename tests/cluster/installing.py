@@ -26,13 +26,13 @@ PORTS = {"gitlab": 8080, "jira": 8081, "model": 8082}
 
 @contextlib.asynccontextmanager
 async def namespace(kubectl: Kubectl, name: str) -> AsyncIterator[Kubectl]:
-    """A new namespace, removed with all that is in it."""
+    """A new namespace; with it goes all that is in it, a little later."""
     await kubectl("create", "namespace", name)
     try:
         await kubectl("label", "namespace", name, RESTRICTED)
         yield kubectl.of(name)
     finally:
-        await kubectl("delete", "namespace", name, "--wait=true", seconds=300)
+        await kubectl("delete", "namespace", name, "--wait=false")
 
 
 @contextlib.asynccontextmanager
