@@ -9,7 +9,8 @@
     python -m tests.cluster.machine tools helm tilt     build programs only
     python -m tests.cluster.machine down                end it and remove every trace
 
-With KUBECONFIG set, that cluster is used instead, and nothing is started here.
+With KUBECONFIG set, that cluster is used instead, and nothing is started here. All addresses are
+of 10.218.0.0/16; GCA_CLUSTER_NETWORK names another /16 where that one is taken.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.cluster.machine import building, cgroups, faults, life, needs
-from tests.cluster.machine.addresses import DEFAULT_NETWORK, Addresses
+from tests.cluster.machine.addresses import Addresses
 from tests.cluster.machine.node_process import NodeProcess
 from tests.cluster.machine.places import CLUSTER, State
 
@@ -46,7 +47,7 @@ def main(arguments: list[str]) -> int:
     try:
         with alone(options.verb):
             verbs[options.verb]()
-    except (needs.Lacking, RuntimeError) as error:
+    except (needs.Lacking, RuntimeError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
@@ -59,7 +60,7 @@ def up(state: State) -> None:
         say(given)
         return
     began = time.monotonic()
-    life.up(state, Addresses(os.environ.get("GCA_CLUSTER_NETWORK", DEFAULT_NETWORK)))
+    life.up(state, Addresses())
     sys.stderr.write(f"ready after {time.monotonic() - began:.0f} s; kubeconfig:\n")
     say(state.kubeconfig)
 

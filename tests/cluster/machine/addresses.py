@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 
+SETTING = "GCA_CLUSTER_NETWORK"
 DEFAULT_NETWORK = "10.218.0.0/16"
 API_PORT = 6443
 
@@ -17,11 +20,13 @@ class Addresses:
     so tests reach them as a neighbour in the same data centre would.
     """
 
-    network: str = DEFAULT_NETWORK
+    network: str = field(default_factory=lambda: os.environ.get(SETTING, DEFAULT_NETWORK))
 
     def __post_init__(self) -> None:
-        if ipaddress.IPv4Network(self.network).prefixlen != 16:
-            raise ValueError(f"the cluster's network is a /16 such as {DEFAULT_NETWORK}")
+        with contextlib.suppress(ValueError):
+            if ipaddress.IPv4Network(self.network).prefixlen == 16:
+                return
+        raise ValueError(f"{SETTING} must be a /16 such as {DEFAULT_NETWORK}: {self.network}")
 
     @property
     def link(self) -> str:

@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cluster.machine.addresses import Addresses
+from tests.cluster.machine.addresses import SETTING, Addresses
 from tests.cluster.machine.places import State
 
 CABLE = "gca-cluster"
@@ -89,7 +89,7 @@ def plug_in(node: NodeProcess, addresses: Addresses) -> None:
     if taken:
         raise RuntimeError(
             f"this machine already has a route in {addresses.network} ({taken.splitlines()[0]}); "
-            "set GCA_CLUSTER_NETWORK to a /16 that is free"
+            f"set {SETTING} to a /16 that is free"
         )
     peer = ("peer", "name", "eth0", "netns", str(node.pid))
     _ip("link", "add", CABLE, "type", "veth", *peer)

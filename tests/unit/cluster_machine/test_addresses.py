@@ -29,7 +29,7 @@ def test_machine_and_node_are_neighbours_on_the_link() -> None:
 
 @pytest.mark.parametrize("network", ["10.7.0.0/24", "10.7.0.1/16", "nonsense"])
 def test_a_network_that_is_no_slash_16_is_refused(network: str) -> None:
-    with pytest.raises(ValueError, match=r"."):
+    with pytest.raises(ValueError, match="GCA_CLUSTER_NETWORK must be a /16"):
         Addresses(network)
 
 
