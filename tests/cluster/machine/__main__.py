@@ -70,7 +70,8 @@ def status(state: State) -> None:
     if node is None:
         say("no cluster runs here")
         return
-    say(f"node       process {node.pid}, {cgroups.memory() / 1e6:.0f} MB with all pods")
+    own, everything = cgroups.memory("node"), cgroups.memory()
+    say(f"node       process {node.pid}, {own / 1e6:.0f} MB; with pods {everything / 1e6:.0f} MB")
     for name, pid in node.components(state).items():
         say(f"           {pid or 'held':>7} {name}")
     say(f"kubeconfig {state.kubeconfig}\nlogs       {state.logs}")

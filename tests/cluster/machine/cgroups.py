@@ -63,12 +63,17 @@ def remove(root: Path = ROOT, seconds: float = 10) -> None:
         time.sleep(0.05)
 
 
-def memory(root: Path = ROOT) -> int:
-    """Bytes that the node's own processes and all pods use, page cache included."""
-    for file in (
-        root / "memory" / CGROUP / "memory.usage_in_bytes",
-        root / CGROUP / "memory.current",
+def memory(part: str = "", root: Path = ROOT) -> int:
+    """Bytes in use by everything, or by the group `part` of it, as the kubelet counts.
+
+    That is without the file cache which the kernel would give up at once.
+    """
+    for folder, usage, cache in (
+        (root / "memory" / CGROUP / part, "memory.usage_in_bytes", "total_inactive_file"),
+        (root / CGROUP / part, "memory.current", "inactive_file"),
     ):
-        if file.exists():
-            return int(file.read_text())
+        if (folder / usage).exists():
+            lines = (folder / "memory.stat").read_text().splitlines()
+            counted = dict(line.split() for line in lines)
+            return int((folder / usage).read_text()) - int(counted[cache])
     return 0

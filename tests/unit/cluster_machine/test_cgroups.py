@@ -35,3 +35,12 @@ def test_groups_are_made_in_every_hierarchy_and_removed_from_the_leaves_up(tmp_p
     assert [root / name / "gca-cluster" / "node" for name in ("cpuset", "memory")] == made
     cgroups.remove(root)
     assert [] == list(root.rglob("gca-cluster"))
+
+
+def test_memory_is_what_the_kernel_would_not_give_up_at_once(tmp_path: Path) -> None:
+    folder = tmp_path / "memory" / "gca-cluster"
+    folder.mkdir(parents=True)
+    (folder / "memory.usage_in_bytes").write_text("1000\n")
+    (folder / "memory.stat").write_text("cache 600\ntotal_inactive_file 400\n")
+
+    assert 600 == cgroups.memory(root=tmp_path)
