@@ -63,7 +63,7 @@ class NodeProcess:
 
 def start(state: State) -> NodeProcess:
     """Namespaces of its own for processes, mounts and network; lives on when this command ends."""
-    spaces = ["--pid", "--fork", "--kill-child", "--mount", "--propagation=private", "--net"]
+    spaces = ["--pid", "--fork", "--mount", "--propagation=private", "--net"]
     node = Path(__file__).with_name("node.py")
     with (state.logs / "node.log").open("ab") as log:
         process = subprocess.Popen(
