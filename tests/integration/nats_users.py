@@ -49,6 +49,10 @@ class RestrictedServer(NatsServer):
         options = json.loads(super().configuration())
         return json.dumps(options | {"authorization": {"users": self.users()}})
 
+    def allow(self, allowed: Mapping[str, Mapping[str, Any]]) -> None:
+        """Other permissions for the same users, from the next start on."""
+        self._allowed = allowed
+
     def seed(self, name: str) -> Path:
         return self.store / f"{name}.nk"
 

@@ -56,6 +56,8 @@ async def look(situation: Situation) -> list[Check]:
             on_closed=lambda: None,
             credentials=situation.nats_credentials,
             patience=situation.seconds * 0.6,
+            # A question that is forbidden stays without an answer: named, if waited for less.
+            answer_within=situation.seconds * 0.3,
         ) as connection:
             found = [ok(NAME, f"NATS {where}, JetStream on")]
             return found + await _inside(connection, situation)
