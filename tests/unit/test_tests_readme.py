@@ -80,6 +80,7 @@ ITEMS = (
     "a Job that no node takes",
     "node gone under a Job",
     "a Job that the API refuses for good",
+    "a Job that needs more memory or time than it may have",
 )
 REQUIREMENTS = tuple(
     f"SR-{number:02}"
