@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from typing import Any
 
 import pytest
 
@@ -42,9 +43,19 @@ async def _matrix(kubectl, account: str, namespace: str) -> set[tuple[str, str]]
     pairs = list(itertools.product(RESOURCES, VERBS))
     reviews = [_review(user, namespace, *pair) for pair in pairs]
     listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": reviews})
-    answers = json.loads(await kubectl("create", "-f", "-", "-o", "json", stdin=listed))["items"]
+    answers = _documents(await kubectl("create", "-f", "-", "-o", "json", stdin=listed))
     assert len(pairs) == len(answers)
     return {pair for pair, one in zip(pairs, answers, strict=True) if one["status"].get("allowed")}
+
+
+def _documents(text: str) -> list[dict[str, Any]]:
+    """kubectl prints one JSON document after the other."""
+    decoder, found, at = json.JSONDecoder(), [], 0
+    while text[at:].strip():
+        at += len(text[at:]) - len(text[at:].lstrip())
+        document, at = decoder.raw_decode(text, at)
+        found.append(document)
+    return found
 
 
 def _review(user: str, namespace: str, resource: str, verb: str) -> dict[str, object]:
