@@ -13,6 +13,8 @@ from typing import Any
 from tests.cluster.tools import ROOT, Answer, run, succeed
 
 CHARTS = ROOT / "charts"
+KUBE = "1.34.0"
+"""Without a cluster, helm takes the oldest Kubernetes that it knows."""
 SIMULATORS = ROOT / "tests" / "cluster" / "simulators"
 
 
@@ -50,7 +52,10 @@ class Helm:
 
     async def rendered(self, release: str, chart: Path, values: dict[str, Any]) -> str:
         with self._values(values) as files:
-            return await succeed(*self._command("template", release, str(chart), *files))
+            command = self._command(
+                "template", release, str(chart), *files, f"--kube-version={KUBE}"
+            )
+            return await succeed(*command)
 
     def _command(self, *arguments: str) -> tuple[str | Path, ...]:
         where = (f"--kubeconfig={self.kubeconfig}", f"--namespace={self.namespace}")

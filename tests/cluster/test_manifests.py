@@ -12,12 +12,15 @@ from typing import Any
 
 import pytest
 
+from libs.common.jetstream import permissions
+from libs.common.jetstream.credentials import new_user
 from tests.cluster.helm import CHARTS, SIMULATORS, Helm
-from tests.cluster.installed import STORY
+from tests.cluster.installed import STORY, merged
 from tests.cluster.tools import ROOT
 
 pytestmark = STORY
 SERVICES = ("ingest", "reviewer", "coder", "publisher")
+USERS = {"nats": {"users": {name: new_user().public for name in permissions.NAMES}}}
 GOLDEN = sorted((ROOT / "tests" / "data" / "golden" / "jobs").glob("*.json"))
 MATRIX: dict[str, dict[str, Any]] = {
     "default": {},
@@ -60,7 +63,7 @@ MATRIX: dict[str, dict[str, Any]] = {
 async def test_the_stack_is_taken_with(empty, helm_binary, values):
     helm = Helm(helm_binary, empty.kubeconfig, empty.namespace, (SIMULATORS / "stack.yaml",))
 
-    rendered = await helm.rendered("gca", CHARTS / "stack", values)
+    rendered = await helm.rendered("gca", CHARTS / "stack", merged(USERS, values))
 
     await taken(empty, rendered)
 

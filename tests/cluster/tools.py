@@ -25,7 +25,9 @@ class Answer:
 
     @property
     def said(self) -> str:
-        return f"{self.out}\n{self.err}".strip()
+        """All of it but helm's notes on links, which the charts have by intent."""
+        lines = f"{self.out}\n{self.err}".strip().splitlines()
+        return "\n".join(line for line in lines if not line.startswith("walk.go:"))
 
 
 def found(name: str) -> Path | None:
