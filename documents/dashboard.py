@@ -89,6 +89,12 @@ PANELS = (
     Panel(
         "Task door", {"{{what}} {{status}}": _rate("gca_task_door_requests_total", "what, status")}
     ),
+    Panel(
+        "GitLab tokens expire in",
+        {"{{service}}": "min by (service) (gca_gitlab_token_expiry_timestamp_seconds) - time()"},
+        "s",
+        "stat",
+    ),
 )
 
 

@@ -238,6 +238,13 @@ METRICS = (
         ("method", "route"),
         _QUICK,
     ),
+    Metric(
+        "gitlab_token_expiry_timestamp_seconds",
+        "gauge",
+        "When the service's GitLab token stops working, in seconds since 1970; looked up once a "
+        "day, and missing for a token without an expiry date.",
+        "reviewer, publisher",
+    ),
 )
 """Every metric of the system; the names are stable."""
 _BY_NAME = {metric.name: metric for metric in METRICS}

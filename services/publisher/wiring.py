@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from libs.common.clock import SystemClock
 from libs.common.gitlab.client import GitLabClient
+from libs.common.gitlab.expiry import TokenExpiry
 from libs.common.gitlab.server import Server
 from libs.common.jetstream.artifacts import Artifacts
 from libs.common.jetstream.connection import connected
@@ -22,7 +23,7 @@ from libs.common.jetstream.topology import DEDUP, LOCKS, WATERMARKS
 from libs.common.jira.client import JiraClient
 from libs.common.jira.server import JiraServer
 from libs.common.reviewed import Reviewed
-from libs.common.service import Life, Running
+from libs.common.service import Life, Loop, Running
 from libs.common.settings import reveal
 from services.publisher.firewall import Policy
 from services.publisher.handlers import on_event
@@ -91,4 +92,5 @@ async def wire(settings: Settings, life: Life) -> AsyncIterator[Running]:
 
         watermarks = JetStreamKeyValue(connection, WATERMARKS)
         mishaps = Mishaps(Letters(connection), watermarks, ports)
-        yield Running(loops=[consumer.run, mishaps.run], checks={"nats": connection.trouble})
+        loops: list[Loop] = [consumer.run, mishaps.run, TokenExpiry(gitlab).run]
+        yield Running(loops=loops, checks={"nats": connection.trouble})

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from libs.common.clock import SystemClock
 from libs.common.gitlab.agent import Agent
 from libs.common.gitlab.client import GitLabClient
+from libs.common.gitlab.expiry import TokenExpiry
 from libs.common.jetstream.connection import connected
 from libs.common.jetstream.consumer import Consumer
 from libs.common.jetstream.dead_letters import DeadLetters
@@ -17,7 +18,7 @@ from libs.common.jetstream.log import JetStreamLog
 from libs.common.jetstream.topology import DEDUP
 from libs.common.launching.building import reconciler
 from libs.common.reviewed import Reviewed
-from libs.common.service import Life, Running
+from libs.common.service import Life, Loop, Running
 from libs.common.spending import Spending
 from services.reviewer.handlers import on_event
 from services.reviewer.ports import SOURCE, Policy, Ports
@@ -72,4 +73,5 @@ async def wire(settings: Settings, life: Life) -> AsyncIterator[Running]:
             clock=clock,
         )
 
-        yield Running(loops=[consumer.run, reconciling.run], checks={"nats": connection.trouble})
+        loops: list[Loop] = [consumer.run, reconciling.run, TokenExpiry(gitlab).run]
+        yield Running(loops=loops, checks={"nats": connection.trouble})

@@ -5,7 +5,7 @@ Reads only. Built by `services.ops`; every call raises only `libs.common.gitlab.
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 
 import gitlab
@@ -25,14 +25,6 @@ class Greeting(msgspec.Struct, frozen=True, kw_only=True):
 
     version: str
     time: datetime | None = None
-
-
-class AccessToken(msgspec.Struct, frozen=True, kw_only=True):
-    """The token that asks; `expires_at` is the day on which it stops working."""
-
-    scopes: frozenset[str] = frozenset()
-    expires_at: date | None = None
-    active: bool = True
 
 
 class Branch(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,9 +80,6 @@ class GitLabInspection(People, MergeRequests):
 
     async def greeting(self) -> Greeting:
         return await self._read(_greeting)
-
-    async def token(self) -> AccessToken:
-        return await self._get(AccessToken, "/personal_access_tokens/self")
 
     async def find_project(self, id_or_path: str) -> Project:
         return await self._get(Project, f"/projects/{quoted(id_or_path)}")

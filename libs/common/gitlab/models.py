@@ -29,6 +29,14 @@ class User(_Record, frozen=True, kw_only=True):
     bot: bool = False
 
 
+class AccessToken(_Record, frozen=True, kw_only=True):
+    """The token that asks; `expires_at` is the day on which it stops working."""
+
+    scopes: frozenset[str] = frozenset()
+    expires_at: date | None = None
+    active: bool = True
+
+
 class Project(_Record, frozen=True, kw_only=True):
     """A project; `http_url_to_repo` is empty where cloning over HTTP is switched off."""
 

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from libs.common.gitlab.connection import Connection
 from libs.common.gitlab.errors import NotFound
-from libs.common.gitlab.models import Member, User
+from libs.common.gitlab.models import AccessToken, Member, User
 
 
 class People(Connection):
@@ -19,6 +19,10 @@ class People(Connection):
         if self._me is None:
             self._me = await self._get(User, "/user")
         return self._me
+
+    async def token(self) -> AccessToken:
+        """Of the token itself, whatever kind of access token it is."""
+        return await self._get(AccessToken, "/personal_access_tokens/self")
 
     async def user(self, user_id: int) -> User:
         """With GitLab's mark of bots."""

@@ -11,8 +11,8 @@ import msgspec
 from libs.common.allowed import allowed
 from libs.common.errors import AgentError, SettingsError, Temporary, cut
 from libs.common.gitlab.errors import Forbidden, Unauthorized
-from libs.common.gitlab.inspection import AccessToken, GitLabInspection
-from libs.common.gitlab.models import Project, User
+from libs.common.gitlab.inspection import GitLabInspection
+from libs.common.gitlab.models import AccessToken, Project, User
 from libs.common.gitlab.server import Server
 from libs.common.jetstream.connection import connected
 from libs.common.jetstream.inspection import newest

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from libs.common.gitlab.clone_url import is_loopback
-from libs.common.gitlab.inspection import AccessToken, Branch, Delivery, Hook, Protection
-from libs.common.gitlab.models import Project
+from libs.common.gitlab.inspection import Branch, Delivery, Hook, Protection
+from libs.common.gitlab.models import AccessToken, Project
 from services.ops.doctor.check import Check, broken, ok, warning
 
 EXPIRES_SOON_DAYS = 14

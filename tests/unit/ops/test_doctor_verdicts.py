@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from libs.common.errors import AgentError
-from libs.common.gitlab.inspection import Access, AccessToken, Branch, Hook, Protection
-from libs.common.gitlab.models import Project
+from libs.common.gitlab.inspection import Access, Branch, Hook, Protection
+from libs.common.gitlab.models import AccessToken, Project
 from libs.common.jetstream.inspection import ConsumerState
 from libs.common.jetstream.letters import DeadLetter
 from services.ops.doctor import echo, machine, model, nats, report, rights, settings
