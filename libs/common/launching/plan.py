@@ -80,9 +80,13 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     rivals: tuple[OpenTask, ...] = ()
     requests: Mapping[str, TaskRequested] = msgspec.field(default_factory=dict)
     turns: Mapping[int, datetime] = msgspec.field(default_factory=dict)
+    _by_name: dict[str, Job] = msgspec.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._by_name.update((job.job_name, job) for job in self.jobs)
 
     def job_of(self, task: OpenTask) -> Job | None:
-        return next((job for job in self.jobs if job.job_name == task.job_name), None)
+        return self._by_name.get(task.job_name)
 
     def just_exited(self, job: Job) -> bool:
         return _within(EXIT_GRACE, self.exited_since.get(job.job_name, self.now), self.now)
@@ -267,10 +271,12 @@ def _starts(waiting: list[OpenTask], before: list[Action], view: View) -> Iterat
     running = {action.task_id for action in before if isinstance(action, RenewSlot)}
     free = view.slots - len(held | running)
     yield from (_start(task, view) for task in waiting if task.task_id in held)
+    if free <= 0:
+        return
     rivals = [task for task in view.rivals if task.task_id not in held]
     asking = [task for task in waiting if task.task_id not in held]
     load = _by_project(held | running, view)
-    for task in fair([*asking, *rivals], load, view.turns, view.now)[: max(free, 0)]:
+    for task in fair([*asking, *rivals], load, view.turns, view.now)[:free]:
         if task in rivals:
             yield LeaveSlot(task_id=task.task_id, kind=task.request.kind)
         else:

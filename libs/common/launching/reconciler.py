@@ -189,7 +189,7 @@ class Reconciler:
         actions = plan(view)
         starts = [action for action in actions if isinstance(action, StartJob)]
         left = [action for action in actions if isinstance(action, LeaveSlot)]
-        done = await self._clear([action for action in actions if action not in starts])
+        done = await self._clear([a for a in actions if not isinstance(a, StartJob)])
         done += await self._start(starts, stuck=_stuck(actions, done, view))
         self._courtesy.left((action.kind for action in left), view.now)
         self._waits = waits_for_others(view, actions)

@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 from libs.common.kv import Entry
 from libs.common.launching.slots import TTL, Slots
 from tests.fakes.clock import FakeClock
 from tests.fakes.kv import MemoryKeyValue
+
+
+class CountingKeyValue(MemoryKeyValue):
+    """Counts its calls by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: Counter[str] = Counter()
+
+    async def get(self, key: str) -> Entry | None:
+        self.calls["get"] += 1
+        return await super().get(key)
+
+    async def keys(self) -> list[str]:
+        self.calls["keys"] += 1
+        return await super().keys()
 
 
 class SlowKeyValue(MemoryKeyValue):
@@ -115,3 +132,80 @@ async def test_never_more_holders_than_slots_in_a_crowd():
     asked = [Slots(kv, 3).take(task) for task in "abcdefgh" for _ in range(2)]
     await asyncio.gather(*asked)
     assert len(await kv.keys()) <= 3
+
+
+async def test_a_pass_over_many_tasks_reads_each_slot_once():
+    kv, tasks = CountingKeyValue(), [f"task-{number}" for number in range(200)]
+    slots = Slots(kv, len(tasks))
+    assert all([await slots.take(task) for task in tasks])
+    kv.calls.clear()
+
+    assert len(await slots.held()) == len(tasks)
+    assert all([await slots.renew(task) for task in tasks])
+    for task in tasks[:100]:
+        await slots.free(task)
+    assert kv.calls == {"keys": 1, "get": len(tasks)}
+
+
+async def test_many_lost_slots_are_taken_again_without_reading_all_for_each():
+    kv, tasks = CountingKeyValue(), [f"task-{number}" for number in range(200)]
+    slots = Slots(kv, len(tasks))
+    assert await slots.held() == {}
+    for task in tasks:
+        assert not await slots.renew(task)
+        assert await slots.take(task)
+
+    assert kv.calls == {"keys": 1}
+
+
+async def test_slots_that_moved_since_they_were_seen_are_read_again():
+    kv = MemoryKeyValue()
+    late, other = Slots(kv, 2), Slots(kv, 2)
+    await other.take("a")
+    await late.held()
+    assert await other.renew("a")
+    assert await late.renew("a")
+    await other.held()
+    await other.free("a")
+    await other.take("b")
+
+    assert await late.take("a")
+    assert await late.held() == {"a": "slot.1", "b": "slot.0"}
+
+
+async def test_who_did_not_see_that_a_slot_moved_neither_renews_nor_frees_it():
+    kv = MemoryKeyValue()
+    late, other = Slots(kv, 1), Slots(kv, 1)
+    await late.take("a")
+    await other.free("a")
+    await other.take("b")
+
+    assert await late.renew("a") is False
+    await late.free("a")
+    assert await other.held() == {"b": "slot.0"}
+
+
+async def test_one_renewed_meanwhile_is_freed_all_the_same():
+    kv = MemoryKeyValue()
+    late, other = Slots(kv, 1), Slots(kv, 1)
+    await late.take("a")
+    await other.renew("a")
+    await late.free("a")
+
+    assert await other.held() == {}
+
+
+async def test_a_second_slot_of_a_task_is_given_back_when_it_is_renewed():
+    kv = MemoryKeyValue()
+    late = Slots(kv, 2)
+    await Slots(kv, 2).take("x")
+    await late.held()
+    await Slots(kv, 2).free("x")
+    await Slots(kv, 2).take("a")
+    await late.take("a")
+    assert len(await kv.keys()) == 2
+
+    await late.held()
+    assert await late.renew("a")
+    assert await Slots(kv, 2).held() == {"a": "slot.0"}
+    assert await kv.keys() == ["slot.0"]
