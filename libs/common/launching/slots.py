@@ -24,7 +24,8 @@ class Slots:
 
     `held` reads all of them, and the other calls go by what it saw, so that a pass over many tasks
     reads each slot once. Every write names the revision it replaces: where the slots moved since,
-    the key is read again, and what was missed is put right after the next `held`.
+    the key is read again, and what was missed is put right after the next `held`. Without a first
+    `held` each call reads for itself.
     """
 
     def __init__(self, kv: KeyValue, count: int) -> None:
@@ -110,7 +111,7 @@ class Slots:
 
     async def _known(self) -> dict[str, Entry]:
         if not self._looked:
-            await self.held()
+            self._seen = await self._entries()
         return self._seen
 
     async def _entries(self) -> dict[str, Entry]:

@@ -137,8 +137,8 @@ async def test_never_more_holders_than_slots_in_a_crowd():
 async def test_a_pass_over_many_tasks_reads_each_slot_once():
     kv, tasks = CountingKeyValue(), [f"task-{number}" for number in range(200)]
     slots = Slots(kv, len(tasks))
-    assert all([await slots.take(task) for task in tasks])
-    kv.calls.clear()
+    for task in tasks:
+        await kv.create(f"slot.{task}", task.encode(), ttl=TTL)
 
     assert len(await slots.held()) == len(tasks)
     assert all([await slots.renew(task) for task in tasks])
@@ -177,6 +177,7 @@ async def test_who_did_not_see_that_a_slot_moved_neither_renews_nor_frees_it():
     kv = MemoryKeyValue()
     late, other = Slots(kv, 1), Slots(kv, 1)
     await late.take("a")
+    await late.held()
     await other.free("a")
     await other.take("b")
 
@@ -189,6 +190,7 @@ async def test_one_renewed_meanwhile_is_freed_all_the_same():
     kv = MemoryKeyValue()
     late, other = Slots(kv, 1), Slots(kv, 1)
     await late.take("a")
+    await late.held()
     await other.renew("a")
     await late.free("a")
 
