@@ -5,6 +5,8 @@ Shares its questions to the log with the stories on one machine (`tests.e2e.syst
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 
 from libs.common import subjects
+from libs.common.errors import Temporary
 from libs.common.events.envelope import Recorded
 from libs.common.events.tasks import TaskPublished
 from tests.cluster.helm import CHARTS, Helm
@@ -43,10 +46,17 @@ class Installed(System):
     # --- what became of it ------------------------------------------------------------
 
     async def history(self, about: Opened | IssueRef) -> list[Recorded]:
+        """All events about it; for a minute, NATS or the way to it may be away."""
         if isinstance(about, IssueRef):
             key, _, number = about.key.rpartition("-")
-            return await self.log.history(subjects.history(key, number))
-        return await self.log.history(subjects.history(about.project.id, about.iid))
+            pattern = subjects.history(key, number)
+        else:
+            pattern = subjects.history(about.project.id, about.iid)
+        async with asyncio.timeout(60):
+            while True:
+                with contextlib.suppress(Temporary):
+                    return await self.log.history(pattern)
+                await asyncio.sleep(0.5)
 
     async def answered(
         self, mr: Opened, text: str, outcome: str = "posted", *, by: str = ""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import yaml
 
 from libs.common.jetstream.connection import Connection, connected
 from tests.cluster import logins
@@ -21,6 +22,7 @@ from tests.e2e.coding import BUDGETS
 
 RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
 """The API server itself refuses what is not as strict as SR-21 asks for."""
+PARTS = ("nats", "topology", "ingest", "reviewer", "coder", "publisher")
 PORTS = {"gitlab": 8080, "jira": 8081, "model": 8082}
 
 
@@ -35,9 +37,26 @@ async def namespace(kubectl: Kubectl, name: str) -> AsyncIterator[Kubectl]:
         await kubectl("delete", "namespace", name, "--wait=false")
 
 
+async def in_one_release(helm: Helm, values: dict[str, Any]) -> None:
+    await helm.install(RELEASE, CHARTS / "stack", values)
+
+
+async def one_by_one(helm: Helm, values: dict[str, Any]) -> None:
+    """A release for each part; values are those of the stack, each chart takes its own of them."""
+    for file in reversed(helm.files):
+        values = merged(yaml.safe_load(file.read_text()), values)
+    for part in PARTS:
+        own = {"global": values["global"]} | values.get(part, {})
+        await helm.with_files().install(f"{RELEASE}-{part}", CHARTS / part, own)
+
+
 @contextlib.asynccontextmanager
 async def installed(
-    kubectl: Kubectl, helm: Helm, images: dict[str, Any], folder: Path
+    kubectl: Kubectl,
+    helm: Helm,
+    images: dict[str, Any],
+    folder: Path,
+    install: Callable[[Helm, dict[str, Any]], Awaitable[None]] = in_one_release,
 ) -> AsyncIterator[Installed]:
     """The whole system, ready to work; `images` are values that name its images."""
     made = await asyncio.to_thread(logins.made, folder / "logins")
@@ -56,7 +75,7 @@ async def installed(
             )
             for name, port in PORTS.items()
         }
-        await helm.install(RELEASE, CHARTS / "stack", values)
+        await install(helm, values)
         connection = await stack.enter_async_context(log_of(kubectl, folder))
         yield Installed(
             folder=folder,
