@@ -464,6 +464,11 @@ breakage("GitLab", "warning", "webhook of group/app", "no event from this projec
          MAINTAINER_TOKEN)(setting(MAINTAINER_TOKEN, ""))  # fmt: skip
 
 
+@breakage("GitLab", "warning", "webhook of group/app", "the log cannot be asked", MAINTAINER_TOKEN)
+async def neither_the_webhook_nor_the_log_can_be_seen(world):
+    world.settings |= {MAINTAINER_TOKEN: "", "NATS_URL": f"nats://127.0.0.1:{dead_port()}"}
+
+
 # --- the model --------------------------------------------------------------------------------
 
 breakage("model", "broken", "model", "refuses the key (HTTP 401)", "COPILOT_PROVIDER_API_KEY")(
