@@ -135,6 +135,7 @@ def _launching(name: str) -> User:
 
 
 def _publisher() -> User:
+    """It puts no artifacts: its events are ids, urls and short words, however long a review is."""
     return User(
         name="publisher",
         clients=("publisher",),

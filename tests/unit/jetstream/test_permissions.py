@@ -12,7 +12,10 @@ import pytest
 
 from documents.catalogue import CHANNELS
 from libs.common import subjects
+from libs.common.events import envelope
+from libs.common.events.tasks import Limits, Requester, TaskPublished, Write
 from libs.common.jetstream import permissions
+from libs.common.jetstream.packing import INLINE
 from libs.common.jetstream.topology import DURABLES, topology
 
 USERS = {user.name: user for user in permissions.users()}
@@ -54,6 +57,33 @@ def test_events_are_published_by_their_writers_and_of_the_services_by_no_other(c
     ]
 
     assert sorted(channel.writers) == sorted(writers)
+
+
+def test_the_publisher_that_may_put_no_artifacts_needs_none():
+    """Its longest event: three times the findings, texts and addresses as long as can be."""
+    ids = tuple(f"{number:040x}" for number in range(3 * Limits().max_findings))
+    address = "https://gitlab.example.com/" + 20 * f"{'é' * 255}/"
+    longest = TaskPublished(
+        task_id="t" * 255,
+        outcome="posted",
+        head_sha="a" * 64,
+        target_branch="é" * 255,
+        summary_note_id=2**63,
+        discussion_ids=ids,
+        web_url=address,
+        detail="é" * 1024,
+        requester=Requester(name="é" * 255, account_id="a" * 255, rule="é" * 1024),
+        commit_sha="a" * 64,
+        branch="é" * 255,
+        merge_request_iid=2**63,
+        writes=(
+            *(Write(what="discussion", id=one) for one in ids),
+            *(Write(what="jira_transition", id="é" * 255, web_url=address) for _ in range(5)),
+        ),
+    )
+
+    assert len(envelope.encode(longest)) < INLINE // 2
+    assert [] == [one for one in USERS["publisher"].publish if one.startswith("$O.")]
 
 
 def test_each_durable_is_pulled_by_the_service_of_its_name_alone():
