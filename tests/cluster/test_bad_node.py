@@ -25,7 +25,7 @@ The other pods stay for 300, and come through."""
 @pytest.mark.skipif(not clusters.is_ours(), reason="silences the node of `make cluster` only")
 async def test_a_job_whose_node_is_gone_is_made_anew_and_answers_once(system):
     mr = await system.gitlab.draft()
-    note = await system.gitlab.comment(mr, "/copilot SCRIPT: pause 150 and add a note")
+    note = await system.gitlab.comment(mr, "/copilot SCRIPT: pause 200 and add a note")
     task_id = await system.task_of(mr)
     await system.pod_of(task_id, is_running)
     name = job_name("coding", task_id)
