@@ -51,7 +51,11 @@ async def wire(settings: Settings, life: Life) -> AsyncIterator[Running]:
             dead=DeadLetters(connection),
             clock=ports.clock,
         )
-        yield Running(loops=[consumer.run, reconciling.run], checks={"nats": connection.trouble})
+        yield Running(
+            loops=[consumer.run, reconciling.run],
+            checks={"nats": connection.trouble},
+            details={"jobs": reconciling.launcher.trouble},
+        )
 
 
 def _ports(

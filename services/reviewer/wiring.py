@@ -74,4 +74,8 @@ async def wire(settings: Settings, life: Life) -> AsyncIterator[Running]:
         )
 
         loops: list[Loop] = [consumer.run, reconciling.run, TokenExpiry(gitlab).run]
-        yield Running(loops=loops, checks={"nats": connection.trouble})
+        yield Running(
+            loops=loops,
+            checks={"nats": connection.trouble},
+            details={"jobs": reconciling.launcher.trouble},
+        )

@@ -40,6 +40,9 @@ class FakeLauncher:
         if self.running.pop(job_name, None):
             self.cancelled.append(job_name)
 
+    async def trouble(self) -> str | None:
+        return None
+
     def exit(self, job_name: str, reason: str = "run was stopped", exit_code: int = 1) -> None:
         """Let a running Job end by itself."""
         task_id = self.running[job_name].task_id

@@ -25,7 +25,7 @@ from libs.common.launching.local import LocalLauncher
 from libs.common.launching.local_folders import LocalFolders
 from libs.common.launching.local_steps import LocalSettings, local_steps
 from libs.common.launching.protocol import Launch, Launcher
-from libs.common.launching.reconciler import Hold, Policy, Reconciler
+from libs.common.launching.reconciler import Hold, JobsChanged, Policy, Reconciler
 from libs.common.launching.settings import JobSettings
 from libs.common.launching.slots import KEYS, Slots
 from libs.common.launching.state import Step
@@ -58,6 +58,7 @@ def reconciler(
         source=source,
         policy=policy,
         hold=hold,
+        jobs_changed=place.on_change,
         slot_freed=functools.partial(on_removal, connection, LOCKS, KEYS),
         sweeper=Sweeper(
             log=log,
@@ -70,10 +71,11 @@ def reconciler(
 
 
 class Place(NamedTuple):
-    """Where Jobs run, and what they leave on this machine."""
+    """Where Jobs run, what they leave on this machine, and who tells at once when one ended."""
 
     launcher: Launcher
     folders: Folders
+    on_change: JobsChanged | None = None
 
 
 def _here(settings: JobSettings) -> Place:
@@ -92,7 +94,8 @@ def _on_kubernetes(settings: JobSettings, source: str) -> Place:
         patience=timedelta(seconds=settings.k8s_job_start_timeout),
         secrets=[reveal(settings.gitlab_read_token), reveal(settings.task_door_secret)],
     )
-    return Place(launcher, NoFolders())
+    launcher.begin()
+    return Place(launcher, NoFolders(), launcher.on_change)
 
 
 def _steps(settings: JobSettings, launch: Launch) -> list[Step]:

@@ -45,4 +45,4 @@ def failure_reason(job: Job) -> FailureReason:
 
 def is_final(job: Job) -> bool:
     """Whether another launch would only end the same way and cost the same again."""
-    return job.exit_code in _FINAL
+    return job.final or job.exit_code in _FINAL

@@ -38,17 +38,21 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """A Job as the launcher sees it; `reason` says in plain words why an exited one ended."""
+    """A Job as the launcher sees it; `reason` says in plain words why an exited one ended.
+
+    `final`: the launcher knows that another launch would end the same.
+    """
 
     job_name: str
     task_id: str
     phase: Phase
     reason: str = ""
     exit_code: int | None = None
+    final: bool = False
 
 
 class Launcher(Protocol):
-    """Starts, lists and ends Jobs; every call may raise `Temporary`."""
+    """Starts, lists and ends Jobs; those three calls may raise `Temporary`."""
 
     async def launch(self, order: Launch) -> None:
         """Start the Job; one of that name that exists already is success."""
@@ -58,4 +62,8 @@ class Launcher(Protocol):
 
     async def cancel(self, job_name: str) -> None:
         """End the Job and forget it; one that is not there is success."""
+        ...
+
+    async def trouble(self) -> str | None:
+        """Why Jobs are not known right now, for `/readyz`; None when all is well."""
         ...

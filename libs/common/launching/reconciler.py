@@ -51,6 +51,8 @@ Hold = Callable[[list[OpenTask], list[Recorded], set[str]], set[str]]
 of those that must not start yet."""
 SlotFreed = Callable[[Callable[[], None]], Awaitable[None]]
 """Has its argument called whenever a slot comes free, as far as it is noticed."""
+JobsChanged = Callable[[Callable[[], None]], None]
+"""Has its argument called whenever a Job ended or went by itself, as far as it is noticed."""
 
 FULL_PASS_SECONDS = 30.0
 SETTLING_SECONDS = 2.0
@@ -82,6 +84,8 @@ class Reconciler:
     """Seconds between full passes, jittered by a fifth."""
     slot_freed: SlotFreed | None = None
     """Without it a task that waits for a slot of another service looks every two seconds."""
+    jobs_changed: JobsChanged | None = None
+    """Without it a Job that ended without a result is seen by the next full pass."""
     sweeper: Sweeper | None = None
     """Runs beside the passes and removes what nobody needs any more."""
 
@@ -119,6 +123,8 @@ class Reconciler:
         """Pass after pass until `stopping`; a failed pass is logged and made again."""
         sweeping = asyncio.create_task(self.sweeper.run(stopping)) if self.sweeper else None
         try:
+            if self.jobs_changed is not None:
+                self.jobs_changed(self._event.set)
             if self.slot_freed is not None:
                 with contextlib.suppress(AgentError):
                     await self.slot_freed(self._look_for_slot)
@@ -141,7 +147,7 @@ class Reconciler:
             full = began >= full_at
             done = await self._guarded_pass(full=full)
             self._took = loop.time() - began
-            if full:
+            if full or not done:
                 full_at = loop.time() + _jittered(self.every if done else RETRY_SECONDS)
             wait = full_at - loop.time()
             await self._pause(stopping, min(wait, SETTLING_SECONDS) if self._settling else wait)

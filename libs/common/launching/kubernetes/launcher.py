@@ -1,13 +1,14 @@
 """Launches Jobs on Kubernetes; wired by services when `TASK_EXECUTOR=kubernetes`.
 
 Per task: one call that creates its Job, and one that deletes it. All else comes by two watches that
-all Jobs share. The cluster holds all state, so any replica sees and ends the same Jobs.
+all Jobs share, and whoever reconciles is told when a Job ended. The cluster holds all state, so any
+replica sees and ends the same Jobs.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -17,13 +18,15 @@ from libs.common.clock import Clock
 from libs.common.errors import Permanent, Temporary
 from libs.common.launching.contract import ExitCode
 from libs.common.launching.kubernetes.client import Object
+from libs.common.launching.kubernetes.finality import ends_the_same
 from libs.common.launching.kubernetes.manifest import job_manifest
+from libs.common.launching.kubernetes.noticing import Noticing
 from libs.common.launching.kubernetes.pod import TASK_LABEL, PodSettings, selector
 from libs.common.launching.kubernetes.pods import PodsOfJobs
 from libs.common.launching.kubernetes.reasons import Verdict, judge
 from libs.common.launching.kubernetes.tails import Logs, Tails
 from libs.common.launching.kubernetes.watching import Heard, Mirror, Reads
-from libs.common.launching.protocol import Job, Launch
+from libs.common.launching.protocol import Job, Launch, Phase
 from libs.common.launching.sweeping import Folder
 
 PATIENCE = timedelta(seconds=180)
@@ -46,7 +49,7 @@ class Client(Reads, Logs, Protocol):
 
 
 class KubernetesLauncher:
-    """Implements `protocol.Launcher`; the watches begin with the first call.
+    """Implements `protocol.Launcher`; the watches begin with `begin`, or with the first call.
 
     They end, and the client is closed, by `close` or with the event loop. `secrets` are taken out
     of the last lines of a failed pod.
@@ -66,12 +69,21 @@ class KubernetesLauncher:
         self._tails = Tails(client, secrets)
         self._pods_of = PodsOfJobs(clock)
         ours = selector(pod.source)
-        self._jobs = Mirror(client, "jobs", ours)
+        self._noticing = Noticing(self._phases)
+        self._jobs = Mirror(client, "jobs", ours, heard=Heard(self._job_moved, self._job_moved))
         self._pods = Mirror(client, "pods", ours, heard=Heard(self._pod_changed, self._pod_went))
         self._running: asyncio.Task[None] | None = None
         self._refused: dict[str, Job] = {}
         self._unsure_since: dict[str, float] = {}
         self._told: set[str] = set()
+
+    def begin(self) -> None:
+        """Connect and watch from now on: importing the library alone takes seconds."""
+        self._begin()
+
+    def on_change(self, call: Callable[[], None]) -> None:
+        """Have `call` called whenever a Job ended, or went, since `jobs` was last asked."""
+        self._noticing.notice = call
 
     async def launch(self, order: Launch) -> None:
         self._begin()
@@ -90,17 +102,14 @@ class KubernetesLauncher:
         objects = await self._jobs.objects()
         await self._pods.objects()
         self._forget_others({each["metadata"]["uid"]: each for each in objects})
-        now = self._clock.now()
-        found = {
-            each["metadata"]["name"]: self._seen(each, now)
-            for each in objects
-            if "deletionTimestamp" not in each["metadata"]
-        }
+        found = self._all(objects)
+        self._noticing.told({name: job.phase for name, job in found.items()})
         return [*found.values(), *(job for name, job in self._refused.items() if name not in found)]
 
     async def cancel(self, job_name: str) -> None:
         self._begin()
         self._refused.pop(job_name, None)
+        self._noticing.forget(job_name)
         uids = [each["metadata"]["uid"] for each in self._jobs.named(job_name)]
         if not await self._client.delete_job(job_name, uids[-1] if uids else ""):
             # What we know is old: another replica launched anew, and that one may be wanted.
@@ -131,6 +140,7 @@ class KubernetesLauncher:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._jobs.run())
                 group.create_task(self._pods.run())
+                group.create_task(self._noticing.run())
         finally:
             await self._tails.close()
             await self._client.close()
@@ -141,6 +151,17 @@ class KubernetesLauncher:
         if found is None or "deletionTimestamp" in found["metadata"]:
             raise Temporary(f"the Job {job_name} of an earlier launch is still going", delay=2.0)
         return found
+
+    def _phases(self) -> dict[str, Phase]:
+        return {name: job.phase for name, job in self._all(self._jobs.known()).items()}
+
+    def _all(self, objects: list[Object]) -> dict[str, Job]:
+        now = self._clock.now()
+        return {
+            each["metadata"]["name"]: self._seen(each, now)
+            for each in objects
+            if "deletionTimestamp" not in each["metadata"]
+        }
 
     def _seen(self, job: Object, now: datetime) -> Job:
         meta = job["metadata"]
@@ -157,17 +178,23 @@ class KubernetesLauncher:
             phase=verdict.phase,
             reason=verdict.reason,
             exit_code=verdict.exit_code,
+            final=verdict.phase == "exited" and ends_the_same(job, pods, self._pod),
         )
 
     def _may_still_say(self, uid: str) -> bool:
         now = asyncio.get_running_loop().time()
         return now - self._unsure_since.setdefault(uid, now) < UNSURE_SECONDS
 
+    def _job_moved(self, _job: Object) -> None:
+        self._noticing.changed()
+
     def _pod_changed(self, pod: Object) -> None:
+        self._noticing.changed()
         self._pods_of.changed(pod)
         self._tails.look(pod)
 
     def _pod_went(self, pod: Object) -> None:
+        self._noticing.changed()
         self._pods_of.went(pod)
         self._tails.forget(pod)
 

@@ -22,7 +22,8 @@ JOB_LABEL = "batch.kubernetes.io/job-name"
 """Kubernetes' own label of a Job's pods."""
 
 _CPU = re.compile(r"(\d+)m|(\d+)(?:\.(\d{1,3}))?")
-_SIZE = re.compile(r"[1-9]\d*(?:Mi|Gi|Ti|M|G|T)")
+_UNITS = {"Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "M": 10**6, "G": 10**9, "T": 10**12}
+_SIZE = re.compile(rf"([1-9]\d*)({'|'.join(_UNITS)})")
 
 
 class SecretKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -96,3 +97,9 @@ def millicores(cpu: str) -> int:
 def is_size(text: str) -> bool:
     """Whether it is an amount of memory or disk with a unit; without one it would be bytes."""
     return _SIZE.fullmatch(text) is not None
+
+
+def octets(size: str) -> int | None:
+    """Bytes of an amount of memory or disk; None for what is none with a unit."""
+    found = _SIZE.fullmatch(size)
+    return int(found[1]) * _UNITS[found[2]] if found else None

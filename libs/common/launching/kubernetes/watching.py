@@ -101,6 +101,10 @@ class Mirror:
             return None
         return Temporary(str(self._why or f"Kubernetes has not listed its {self._resource} yet"))
 
+    def known(self) -> list[Object]:
+        """All that are known, however old the knowledge is."""
+        return list(self._objects.values())
+
     def named(self, name: str) -> list[Object]:
         """Those of that name that are known, however old the knowledge is."""
         return [each for each in self._objects.values() if each["metadata"]["name"] == name]
