@@ -128,7 +128,8 @@ def _follow(name: str, command: list[str], module: Path) -> None:
                 said = time.monotonic()
                 _say(f"{name}: {len(lines)} packages, at {line.strip()}")
     if process.returncode:
-        raise RuntimeError(f"{name} could not be built:\n{''.join(lines[-15:])}")
+        errors = [line for line in lines if " " in line] or lines
+        raise RuntimeError(f"{name} could not be built:\n{''.join(errors[-15:])}")
 
 
 def _say(text: str) -> None:

@@ -22,10 +22,10 @@ def pins(module: Path) -> str:
     """A name for what one module pins, so that a program is built anew only when it changes."""
     files = sorted(
         file
-        for file in module.iterdir()
+        for file in module.rglob("*")
         if file.name in {"go.mod", "go.sum"} or file.suffix == ".go"
     )
-    return _digest(f"{file.name} {file.read_text()}" for file in files)
+    return _digest(f"{file.relative_to(module)} {file.read_text()}" for file in files)
 
 
 def _digest(parts: Iterable[str]) -> str:

@@ -145,7 +145,6 @@ require (
 	github.com/sergi/go-diff v1.4.0 // indirect
 	github.com/shibumi/go-pathspec v1.3.0 // indirect
 	github.com/sirupsen/logrus v1.9.4 // indirect
-	github.com/smacker/go-tree-sitter v0.0.0-20220209044044-0d3022e933c3 // indirect
 	github.com/spf13/cobra v1.10.2 // indirect
 	github.com/spf13/pflag v1.0.10 // indirect
 	github.com/stoewer/go-strcase v1.2.0 // indirect
@@ -251,6 +250,9 @@ replace (
 
 	// can remove if/when https://github.com/pkg/browser/pull/30 is merged
 	github.com/pkg/browser => github.com/tilt-dev/browser v0.0.1
+
+	// Without the language server, which needs a C compiler.
+	github.com/tilt-dev/starlark-lsp => ./starlark-lsp
 
 	k8s.io/apimachinery => github.com/tilt-dev/apimachinery v0.31.0-tilt-20240902
 )
