@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
         "kill": lambda: faults.kill(state, options.names),
         "hold": lambda: faults.hold(state, options.names),
         "release": lambda: faults.release(state, options.names),
-        "tools": lambda: say(building.build(options.names)),
+        "tools": lambda: say(building.build(options.names or building.known())),
     }
     CLUSTER.mkdir(parents=True, exist_ok=True)
     try:
@@ -109,9 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs.add_parser("load").add_argument("names", nargs="+", metavar="image.tar")
     for verb in ("kill", "hold", "release"):
         verbs.add_parser(verb).add_argument("names", nargs="+", metavar="component")
-    programs = tuple(building.table(building.kubernetes_version()))
-    tools = verbs.add_parser("tools")
-    tools.add_argument("names", nargs="*", choices=programs, metavar="program", default=programs)
+    verbs.add_parser("tools").add_argument("names", nargs="*", metavar="program")
     return parser
 
 

@@ -71,16 +71,23 @@ def kubernetes_version() -> str:
     return pinned[1]
 
 
+def known() -> dict[str, Program]:
+    """All programs, of the versions that are pinned."""
+    return table(kubernetes_version())
+
+
 def build(names: Iterable[str]) -> Path:
     """The folder with all of them; builds those that are missing and says how far it is."""
     folder = programs()
     folder.mkdir(parents=True, exist_ok=True)
-    known = table(kubernetes_version())
+    programs_by_name = known()
     missing = [name for name in names if not (folder / name).exists()]
+    if unknown := [name for name in missing if name not in programs_by_name]:
+        raise RuntimeError(f"no {unknown[0]} is built here, only {', '.join(programs_by_name)}")
     with _alone(CLUSTER / "tools.lock") if missing else contextlib.nullcontext():
         for name in missing:
             if not (folder / name).exists():
-                _provide(name, known[name], folder / name)
+                _provide(name, programs_by_name[name], folder / name)
     return folder
 
 

@@ -8,7 +8,7 @@ from tests.cluster.machine import building, life, places
 
 
 def test_every_program_has_a_module_with_pins() -> None:
-    table = building.table(building.kubernetes_version())
+    table = building.known()
 
     for program in table.values():
         assert (places.MODULES / program.module / "go.mod").exists()
