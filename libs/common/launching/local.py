@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -72,10 +72,7 @@ class LocalLauncher:
         await in_thread(lambda: self._cancel(job_name))
 
     async def trouble(self) -> str | None:
-        try:
-            await in_thread(lambda: list(_folders(self._folder)))
-        except Temporary as error:
-            return str(error)
+        """None: a folder of this machine is not away."""
         return None
 
     def _launch(self, order: Launch) -> None:
@@ -93,10 +90,11 @@ class LocalLauncher:
             raise
 
     def _jobs(self) -> list[Job]:
-        found = sorted(_folders(self._folder))
-        if self._folder.is_dir():
-            self._sweep()
-        return [job for folder in found if (job := job_in(folder))]
+        if not self._folder.is_dir():
+            return []
+        self._sweep()
+        folders = (path for path in self._folder.iterdir() if not path.name.startswith("."))
+        return [job for folder in sorted(folders) if (job := job_in(folder))]
 
     def _cancel(self, job_name: str) -> None:
         _await_supervisor(self._path(job_name))
@@ -142,12 +140,6 @@ async def in_thread(call: Callable[[], _T]) -> _T:
         return await asyncio.to_thread(call)
     except OSError as error:
         raise Temporary(f"the folder of local Jobs: {error.strerror or error}") from None
-
-
-def _folders(folder: Path) -> Iterator[Path]:
-    """Of the Jobs, forgotten ones left out; raises OSError when they cannot be listed."""
-    if folder.is_dir():
-        yield from (path for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def default_clones(folder: Path) -> Path:
