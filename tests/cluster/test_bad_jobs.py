@@ -35,6 +35,20 @@ async def test_a_job_that_needs_more_memory_than_it_may_have_is_told(mended):
     assert "K8S_JOB_MEMORY_LIMIT" in detail
 
 
+async def test_a_command_of_a_session_that_eats_all_memory_ends_alone_or_is_told(system):
+    """The kernel kills the eater; with cgroups of version 2, Kubernetes ends the whole step."""
+    mr = await system.gitlab.draft()
+
+    note = await system.gitlab.comment(mr, "/copilot SCRIPT: eat")
+    record = await system.answer_to(mr, note, seconds=LONG)
+
+    if record.outcome == "failed":
+        assert "K8S_JOB_MEMORY_LIMIT" in (await system.results(mr))[0].detail
+    else:
+        [body] = (await system.model.seen("requests?about=SCRIPT:+eat"))[-1:]
+        assert any("137" in str(one) for one in body["messages"]), "nothing was killed"
+
+
 async def test_a_job_whose_image_is_missing_is_told(mended):
     nowhere = {"repository": "localhost:9/nobody-built-this", "pullPolicy": "IfNotPresent"}
     await mended.configure(coder(image=nowhere))

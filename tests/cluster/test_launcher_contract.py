@@ -19,7 +19,7 @@ from libs.common.launching.kubernetes.pod import PodSettings
 from tests.cluster.installed import STORY
 from tests.cluster.kubectl import Kubectl
 from tests.contract.kubernetes_rig import CaughtUp
-from tests.contract.launcher import LauncherContract
+from tests.contract.launcher import LauncherContract, order
 
 pytestmark = STORY
 SOURCE = "reviewer"
@@ -79,3 +79,13 @@ class TestKubernetesLauncher(LauncherContract):
         made = ClusterRig(empty)
         yield made
         await made.close()
+
+    async def test_cancel_deletes_the_job_within_two_seconds(self, rig: ClusterRig, empty: Kubectl):
+        await rig.launcher.launch(order())
+        await rig.started(1)
+
+        async with asyncio.timeout(2):
+            await rig.launcher.cancel(order().job_name)
+
+        jobs = await empty.get("jobs")
+        assert [] == [job for job in jobs if "deletionTimestamp" not in job["metadata"]]

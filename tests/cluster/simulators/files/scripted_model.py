@@ -47,7 +47,7 @@ LOOKS = (
     "timeout 20 grep -rlsI cana''ry /work /tmp /etc /var /run /app ~ | head -50; echo searched",
     f"cat > /tmp/look.py <<'END'{IN_MEMORY}END\ntimeout 20 python3 /tmp/look.py | sort -u",
 )
-EATS = "python3 -c 'kept = [bytearray(50_000_000) for _ in range(400)]; print(len(kept))'; echo $?"
+EATS = "python3 -c 'print(len([b\"x\" * 50_000_000 for _ in range(400)]))'; echo $?"
 
 
 @dataclass
