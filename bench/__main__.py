@@ -25,6 +25,7 @@ from bench import (
     intake,
     patches,
     polling,
+    reconciling,
     replays,
     review_rows,
     reviews,
@@ -58,6 +59,8 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     instant_reviews: int = 150
     polled_projects: int = 1000
     looks: int = 30
+    open_tasks: int = 1000
+    passes: int = 5
 
 
 QUICK = Size(
@@ -77,6 +80,8 @@ QUICK = Size(
     instant_reviews=6,
     polled_projects=50,
     looks=2,
+    open_tasks=50,
+    passes=1,
 )
 
 
@@ -94,6 +99,7 @@ class Measured(msgspec.Struct, kw_only=True):
     replayed: replays.Replayed | None = None
     throughput: throughput.Throughput | None = None
     polled: list[polling.Polled] = []
+    reconciled: list[reconciling.Reconciled] = []
 
 
 Part = Callable[[Path, Size, Measured], Awaitable[None]]
@@ -148,6 +154,10 @@ async def _polling(folder: Path, size: Size, found: Measured) -> None:
     found.polled = await polling.measure(folder, projects=size.polled_projects, looks=size.looks)
 
 
+async def _reconciling(folder: Path, size: Size, found: Measured) -> None:
+    found.reconciled = await reconciling.measure(folder, tasks=size.open_tasks, passes=size.passes)
+
+
 PARTS: dict[str, Part] = {
     "intake": _intake,
     "reviews": _reviews,
@@ -159,6 +169,7 @@ PARTS: dict[str, Part] = {
     "replay": _replay,
     "throughput": _throughput,
     "polling": _polling,
+    "reconciling": _reconciling,
 }
 
 
@@ -175,6 +186,7 @@ def page(found: Measured, size: Size, about: list[tuple[str, str]]) -> Page:
         calls, *times = rows.polled(found.polled)
         ratios.append(calls)
         others += times
+    others += [rows.reconciled(one) for one in found.reconciled]
     if found.reviews:
         others += review_rows.waiting(found.reviews) + review_rows.sessions(found.reviews)
     if found.patches:

@@ -9,6 +9,7 @@ from bench.history import Reads
 from bench.intake import Intake, Load
 from bench.patches import Passage
 from bench.polling import Polled
+from bench.reconciling import Reconciled
 from bench.replays import Replayed
 from bench.reviews import Review
 from bench.throughput import Throughput
@@ -186,3 +187,10 @@ def test_calls_of_a_look_must_not_grow_with_open_merge_requests():
     assert ("20 ms (10 to 30)", None) == (first.seen, first.holds)
     assert second.name.endswith("5 open in each")
     assert rows.polled([one, one])[0].holds
+
+
+def test_a_first_pass_must_be_soon():
+    row = rows.reconciled(Reconciled(tasks=1000, jobs=20, seconds=(1.0, 2.0, 9.0)))
+
+    assert (True, "2.00 s (1.00 to 9.00)") == (row.holds, row.seen)
+    assert rows.reconciled(Reconciled(tasks=9, jobs=9, seconds=(5.0,))).holds is False
