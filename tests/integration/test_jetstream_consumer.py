@@ -104,6 +104,9 @@ class Seen:
         self.events: list[Recorded] = []
         self._failures = list(failures)
 
+    async def was_called(self) -> bool:
+        return bool(self.events)
+
     async def __call__(self, event: Recorded) -> None:
         self.events.append(event)
         if self._failures:
@@ -261,6 +264,23 @@ async def test_a_message_that_killed_five_processes_never_reaches_the_sixth(
         await all_settled(connection)
     assert seen.events == []
     assert len(await letters(connection)) == 1
+
+
+async def test_deaths_before_a_run_that_ended_in_order_do_not_count(
+    connection: Connection, event_log: JetStreamLog
+) -> None:
+    """A service that is killed again and again is not killed by the message it has in hand."""
+    await event_log.append(opened())
+    outage = Seen(Temporary("GitLab answers 502", delay=1))
+    for handler in (outage, Seen()):
+        for _ in range(4):
+            delivery = await taken_and_lost(connection)
+            await connection.send(delivery.reply, b"-NAK")
+        async with consuming(connection, handler):
+            await until(handler.was_called)
+            if handler is not outage:
+                await all_settled(connection)
+    assert await letters(connection) == []
 
 
 async def test_what_a_crashed_process_had_in_hand_is_delivered_again(

@@ -226,7 +226,7 @@ class Consumer:
 
     async def _again(self, delivery: Delivery, delay: float, *, orderly: bool) -> None:
         if orderly:
-            await self._orderly.add(delivery.stored.seq)
+            await self._orderly.note(delivery.stored.seq, delivery.delivered)
         jittered = delay * random.uniform(1.0, 1.2)  # noqa: S311  # jitter, no secret
         body = msgspec.json.encode({"delay": int(jittered * 10**9)})
         await self._connection.send(delivery.reply, b"-NAK " + body)
@@ -237,11 +237,11 @@ class Consumer:
             await self._again(delivery, 0.0, orderly=True)
 
     async def _crashes(self, delivery: Delivery) -> int:
-        """Earlier deliveries that did not end in order: by bugs, or deaths of the process."""
+        """Deliveries since the last orderly one: ended by bugs, or deaths of the process."""
         before = delivery.delivered - 1
         if before == 0:
             return 0
-        return max(0, before - await self._orderly.count(delivery.stored.seq))
+        return max(0, before - await self._orderly.last(delivery.stored.seq))
 
     async def _keep(self, delivery: Delivery) -> None:
         """Tell the server that the message is still in work."""

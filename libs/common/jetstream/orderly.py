@@ -1,7 +1,9 @@
-"""Which deliveries of a message ended in order, so that only bugs and deaths count against it.
+"""Which delivery of a message last ended in order, so that only bugs and deaths since then count.
 
 The server counts every delivery alike: an outage of two hours would look like a message that
-kills its handler. Used by the consumer loop only.
+kills its handler. And a message that its handler survived kills nobody: services that are killed
+now and then, by whatever else, make no poison of what they had in hand. Used by the consumer loop
+only.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ _ATTEMPTS = 3
 
 
 class OrderlyCounts:
-    """Per message of one durable, how often it was given back on purpose; kept in a bucket.
+    """Per message of one durable, the last delivery that was given back on purpose; in a bucket.
 
     The bucket and not memory, because it must survive the restart in the middle of an outage.
     """
@@ -24,14 +26,17 @@ class OrderlyCounts:
         self._durable = durable
         self._ttl = int(give_up_after.total_seconds()) + 3600
 
-    async def count(self, seq: int) -> int:
+    async def last(self, seq: int) -> int:
+        """The number of that delivery, from 1; 0 when there was none."""
         return _number(await self._keys.get(self._key(seq)))
 
-    async def add(self, seq: int) -> None:
-        key = self._key(seq)
+    async def note(self, seq: int, delivered: int) -> None:
+        """The delivery of this number ended in order."""
+        key, value = self._key(seq), str(delivered).encode()
         for _ in range(_ATTEMPTS):
             found = await self._keys.get(key)
-            value = str(_number(found) + 1).encode()
+            if _number(found) >= delivered:
+                return
             if found is None:
                 written = await self._keys.create(key, value, ttl=self._ttl)
             else:
