@@ -13,13 +13,16 @@ import dataclasses
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import aiohttp
 import pytest
 
+from bench.children import child, ready
 from libs.common.events.tasks import TaskRequested
 from libs.common.jetstream.connection import Connection
 from libs.common.launching.protocol import job_name
 from libs.common.launching.reconciler import Reconciler
 from tests.fakes.kubernetes_api import FakeKubernetes
+from tests.integration.ingest_process import free_port
 from tests.integration.test_kubernetes_reconciling import Cluster, running
 
 pytestmark = pytest.mark.real
@@ -108,3 +111,43 @@ async def test_trouble_says_why_jobs_are_not_known(cluster):
     async with asyncio.timeout(SOON):
         while "can-i list pods -n agents" not in (await launcher.trouble() or ""):
             await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("service", ["reviewer", "coder"])
+async def test_readiness_of_a_service_says_whether_its_jobs_are_known(
+    cluster, nats_server, tmp_path, service
+):
+    cluster.api.denied = {"list pods"}
+    port = free_port()
+    settings = {
+        "NATS_URL": nats_server.url,
+        "GITLAB_URL": "http://127.0.0.1:9",
+        "GITLAB_PROJECTS": "42",
+        "GITLAB_READ_TOKEN": "glpat-none",
+        "TASK_DOOR_SECRET": "x" * 32,
+        "TASK_DOOR_URL": "http://127.0.0.1:9",
+        "TASK_EXECUTOR": "kubernetes",
+        "K8S_NAMESPACE": cluster.api.namespace,
+        "K8S_JOB_IMAGE": "runner:1",
+        "K8S_JOB_SECRETS": '{"GITLAB_READ_TOKEN": {"name": "gca-gitlab-read", "key": "token"},'
+        ' "GITHUB_TOKEN": {"name": "gca-github", "key": "token"}}',
+        "KUBECONFIG": cluster.api.kubeconfig(tmp_path),
+        "HEALTH_PORT": str(port),
+    }
+    async with child([f"services.{service}"], tmp_path, settings) as process:
+        await ready(process, port)
+        async with aiohttp.ClientSession() as client, asyncio.timeout(START):
+            while "can-i list pods" not in (said := await jobs_detail(client, port)):
+                await asyncio.sleep(0.1)
+            cluster.api.denied.clear()
+            while (said := await jobs_detail(client, port)) != "ok":
+                await asyncio.sleep(0.1)
+
+    assert "ok" == said
+
+
+async def jobs_detail(client: aiohttp.ClientSession, port: int) -> str:
+    """What `/readyz` says of Jobs; the service is ready all the same."""
+    async with client.get(f"http://127.0.0.1:{port}/readyz") as response:
+        assert 200 == response.status
+        return str((await response.json())["details"]["jobs"])
