@@ -41,7 +41,9 @@ def test_new_users_have_keys_of_their_own():
         assert keys.public == nkeys.from_seed(bytearray(keys.seed.encode())).public_key.decode()
 
 
-@pytest.mark.parametrize("text", [SEED, f"{SEED}\n", f"  {SEED}\r\n\n"])
+@pytest.mark.parametrize(
+    "text", [SEED, f"{SEED}\n", f"  {SEED}\r\n\n"], ids=["bare", "line", "space"]
+)
 def test_a_seed_is_a_login(tmp_path, text):
     file = file_with(tmp_path, text)
 
@@ -68,6 +70,8 @@ def test_a_creds_file_is_a_login(tmp_path):
         (new_user().public, "a public nkey; it is the seed"),
         (CREDS.partition("-----BEGIN USER NKEY")[0], "half of a .creds file"),
     ],
+    # Seeds are made anew by each worker, which must all name the same tests.
+    ids=range(10),
 )
 def test_sr_37_what_is_no_login_is_named_and_its_content_is_not_shown(tmp_path, text, said):
     file = file_with(tmp_path, text)
