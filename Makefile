@@ -53,7 +53,7 @@ images-tar: ## the same, and each as a docker archive in images/
 cluster: setup-dev ## a real cluster on this machine (needs root), or the one KUBECONFIG names
 	@$(BIN)/python -m tests.cluster.machine up
 
-cluster-down: ## end that cluster and remove every trace of it
+cluster-down: setup-dev ## end that cluster and remove every trace of it
 	@$(BIN)/python -m tests.cluster.machine down
 
 test-cluster: setup-dev ## the stories on a real cluster; `make cluster` first
