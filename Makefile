@@ -7,7 +7,7 @@ LOCKS := ingest reviewer coder publisher runner ops dev
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --python-version 3.11 --custom-compile-command "make lock" pyproject.toml
 
-.PHONY: help setup setup-dev up demo test chaos check docs images images-tar cluster cluster-down \
+.PHONY: help setup setup-dev up demo test chaos check docs images images-tar helm cluster cluster-down \
 	test-cluster bench format lock golden clean
 .DEFAULT_GOAL := help
 
@@ -49,6 +49,9 @@ images: ## all images with docker, podman or buildah (IMAGE_TAG, IMAGE_REGISTRY,
 
 images-tar: ## the same, and each as a docker archive in images/
 	@IMAGE_TARS="$${IMAGE_TARS:-images}" $(PYTHON) services/ops/images.py $(NAMES)
+
+helm: setup-dev ## helm for the tests of the charts, built from its Go module (needs go, some minutes once)
+	@$(BIN)/python -m tests.cluster.machine tools helm
 
 cluster: setup-dev ## a real cluster on this machine (needs root), or the one KUBECONFIG names
 	@$(BIN)/python -m tests.cluster.machine up

@@ -18,7 +18,7 @@ CHARTS = ROOT / "charts"
 SERVICES = ("ingest", "reviewer", "coder", "publisher")
 KUBERNETES = "1.34.0"
 NAMESPACE = "agents"
-MISSING = "helm is not here; `.venv/bin/python -m tests.cluster.machine tools helm` builds it"
+MISSING = "helm is not here; `make helm` builds it"
 
 LEAST = {
     "global": {

@@ -17,6 +17,8 @@ pytestmark = [
     pytest.mark.timeout(180),
 ]
 APP = "team%2Fapp"
+DEMO = "1001!1"
+"""The merge request that `gca up` opens with its simulators."""
 FILES = {"app.py": "print('hello')\n"}
 
 
@@ -111,6 +113,7 @@ async def test_the_clone_fails(operator):
 
 
 async def test_a_task_waits_for_the_slot_of_another(operator):
+    await operator.until(DEMO, "reviewed")  # else that one may have the slot
     await operator.sim("faults", {"path": r"\.git/", "hang": True, "times": 999})
     first = await operator.opened(APP, "first")
     running = await operator.until(first, "running")

@@ -18,7 +18,7 @@ from libs.common.errors import SettingsError
 from libs.common.jetstream.connection import connected
 from tests.fixtures.nats import never_closed
 from tests.integration.ingest_process import free_port
-from tests.integration.test_bad_input_nats_away import SETTINGS, end, said, start
+from tests.integration.test_bad_input_nats_away import SETTINGS, said, start
 
 pytestmark = pytest.mark.real
 
@@ -84,7 +84,8 @@ async def test_a_service_at_a_server_too_old_ends_and_says_so(tmp_path, nats, se
         line = json.loads(await said(process, "service ended"))
 
         assert line["why"].startswith(WORDS)
-        assert await end(process) == 3
+        async with asyncio.timeout(30):
+            assert await process.wait() == 3
     finally:
         if process.returncode is None:
             process.kill()
