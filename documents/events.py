@@ -29,7 +29,7 @@ STREAMS = {
     "EVENTS": "The log: every event on this page, one message per event.",
     "DEAD_LETTERS": "What nobody could handle, whole, with the reason in its headers; the subject "
     "is `dead.<durable>.<subject>`.",
-    "KV_DEDUP": "Bucket `DEDUP`: reviewed heads, launch counts, what orderly handling remembers.",
+    "KV_DEDUP": "Bucket `DEDUP`: reviewed heads, launch counts, starts of handlers.",
     "KV_LOCKS": "Bucket `LOCKS`: leases and slots, each with a time after which it ends.",
     "KV_WATERMARKS": "Bucket `WATERMARKS`: how far readers are, and which webhooks came lately.",
     "OBJ_ARTIFACTS": "Object store `ARTIFACTS`: bodies of more than 512 KiB; the event then names "

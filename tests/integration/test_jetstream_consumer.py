@@ -16,11 +16,13 @@ from libs.common.jetstream.connection import Connection, connected
 from libs.common.jetstream.consumer import Consumer, Handler
 from libs.common.jetstream.dead_letters import DeadLetters
 from libs.common.jetstream.deliveries import Delivery, Pull
+from libs.common.jetstream.kv import JetStreamKeyValue
 from libs.common.jetstream.log import JetStreamLog
 from libs.common.jetstream.reading import Stored
 from libs.common.jetstream.server import NatsServer
 from libs.common.jetstream.settling import ConsumerLimits
-from libs.common.jetstream.topology import Durable, topology
+from libs.common.jetstream.starts import Starts
+from libs.common.jetstream.topology import DEDUP, Durable, topology
 from tests.contract.event_log import closed, opened, published
 from tests.fakes.clock import FakeClock
 from tests.fixtures.nats import SMALL, never_closed
@@ -95,6 +97,16 @@ async def taken_and_lost(connection: Connection) -> Delivery:
         delivery = await got.get()
     await pull.close()
     return delivery
+
+
+async def taken_and_died(connection: Connection) -> None:
+    """The same, and the handler had begun; the next one need not wait for ack_wait."""
+    delivery = await taken_and_lost(connection)
+    keys = JetStreamKeyValue(connection, DEDUP)
+    starts = Starts(keys, IMPATIENT.name, QUICK.give_up_after)
+    seq, delivered = delivery.stored.seq, delivery.delivered
+    await starts.begin(seq, delivered, await starts.before(seq, delivered))
+    await connection.send(delivery.reply, b"-NAK")
 
 
 class Seen:
@@ -257,8 +269,7 @@ async def test_a_message_that_killed_five_processes_never_reaches_the_sixth(
 ) -> None:
     await event_log.append(opened())
     for _ in range(5):
-        delivery = await taken_and_lost(connection)
-        await connection.send(delivery.reply, b"-NAK")  # instead of waiting for ack_wait
+        await taken_and_died(connection)
     seen = Seen()
     async with consuming(connection, seen):
         await all_settled(connection)
@@ -274,12 +285,26 @@ async def test_deaths_before_a_run_that_ended_in_order_do_not_count(
     outage = Seen(Temporary("GitLab answers 502", delay=1))
     for handler in (outage, Seen()):
         for _ in range(4):
-            delivery = await taken_and_lost(connection)
-            await connection.send(delivery.reply, b"-NAK")
+            await taken_and_died(connection)
         async with consuming(connection, handler):
             await until(handler.was_called)
             if handler is not outage:
                 await all_settled(connection)
+    assert await letters(connection) == []
+
+
+async def test_deliveries_that_nobody_began_do_not_count(
+    connection: Connection, event_log: JetStreamLog
+) -> None:
+    """They are lost with a connection, or wait for a bucket that is away."""
+    await event_log.append(opened())
+    for _ in range(9):
+        delivery = await taken_and_lost(connection)
+        await connection.send(delivery.reply, b"-NAK")  # instead of waiting for ack_wait
+    seen = Seen()
+    async with consuming(connection, seen):
+        await all_settled(connection)
+    assert len(seen.events) == 1
     assert await letters(connection) == []
 
 

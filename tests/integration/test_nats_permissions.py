@@ -109,7 +109,7 @@ def of_consumers() -> dict[str, tuple[str, ...]]:
         found[f"$JS.API.CONSUMER.MSG.NEXT.{at}"] = (durable,)
         found[f"$JS.ACK.{at}.1.1.1.1.0"] = (durable,)
         found[f"dead.{durable}.mr.opened.42.7.aa"] = (durable,)
-        found[f"$KV.DEDUP.orderly.{durable}.1"] = (durable,)
+        found[f"$KV.DEDUP.starts.{durable}.1"] = (durable,)
         found[f"retry.{durable}.mr.opened.42.7.aa"] = ("ops",)
         found[f"$JS.API.CONSUMER.INFO.{at}"] = (durable, "ops", *MAKERS)
         found[f"$JS.API.CONSUMER.CREATE.{at}"] = MAKERS

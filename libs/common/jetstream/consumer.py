@@ -25,7 +25,6 @@ from libs.common.jetstream.connection import Connection
 from libs.common.jetstream.dead_letters import DeadLetter, DeadLetters
 from libs.common.jetstream.deliveries import Delivery, Pull
 from libs.common.jetstream.kv import JetStreamKeyValue
-from libs.common.jetstream.orderly import OrderlyCounts
 from libs.common.jetstream.packing import unpack
 from libs.common.jetstream.settling import (
     ConsumerLimits,
@@ -36,6 +35,7 @@ from libs.common.jetstream.settling import (
     after_failure,
     is_poison,
 )
+from libs.common.jetstream.starts import Starts
 from libs.common.jetstream.topology import ACK_WAIT, DEDUP, EVENTS
 
 Handler = Callable[[Recorded], Awaitable[None]]
@@ -70,7 +70,7 @@ class Consumer:
         self._clock = clock
         self._limits = limits or ConsumerLimits()
         self._artifacts = Artifacts(connection)
-        self._orderly = OrderlyCounts(
+        self._starts = Starts(
             JetStreamKeyValue(connection, DEDUP), durable, self._limits.give_up_after
         )
         self._slots = asyncio.Semaphore(self._limits.concurrency)
@@ -157,7 +157,7 @@ class Consumer:
         keeping = asyncio.create_task(self._keep(delivery))
         try:
             async with self._slots:
-                crashes = await self._crashes(delivery)
+                crashes = await self._starts.before(delivery.stored.seq, delivery.delivered)
                 settlement = await self._outcome(delivery, crashes)
             outcome = await self._settle(delivery, settlement)
             span.set({"gca.outcome": outcome.partition(":")[0]})
@@ -173,6 +173,7 @@ class Consumer:
     async def _outcome(self, delivery: Delivery, crashes: int) -> Settlement:
         if is_poison(crashes, self._limits):
             return Dead(f"the handler failed or died on it {crashes} times")
+        await self._starts.begin(delivery.stored.seq, delivery.delivered, crashes)
         try:
             await self._handler(await unpack(self._artifacts, delivery.stored))
         except asyncio.CancelledError:
@@ -226,7 +227,7 @@ class Consumer:
 
     async def _again(self, delivery: Delivery, delay: float, *, orderly: bool) -> None:
         if orderly:
-            await self._orderly.note(delivery.stored.seq, delivery.delivered)
+            await self._starts.forgive(delivery.stored.seq)
         jittered = delay * random.uniform(1.0, 1.2)  # noqa: S311  # jitter, no secret
         body = msgspec.json.encode({"delay": int(jittered * 10**9)})
         await self._connection.send(delivery.reply, b"-NAK " + body)
@@ -235,13 +236,6 @@ class Consumer:
         """Let another replica have it, at once, and count no failure."""
         with contextlib.suppress(AgentError):
             await self._again(delivery, 0.0, orderly=True)
-
-    async def _crashes(self, delivery: Delivery) -> int:
-        """Deliveries since the last orderly one: ended by bugs, or deaths of the process."""
-        before = delivery.delivered - 1
-        if before == 0:
-            return 0
-        return max(0, before - await self._orderly.last(delivery.stored.seq))
 
     async def _keep(self, delivery: Delivery) -> None:
         """Tell the server that the message is still in work."""

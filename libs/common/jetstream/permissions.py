@@ -83,7 +83,7 @@ def _consume(durable: str) -> tuple[str, ...]:
         f"$JS.API.CONSUMER.INFO.{EVENTS}.{durable}",
         f"$JS.ACK.{EVENTS}.{durable}.>",
         f"dead.{durable}.>",
-        *_write(DEDUP, f"orderly.{durable}.*"),
+        *_write(DEDUP, f"starts.{durable}.*"),
     )
 
 
