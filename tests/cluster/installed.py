@@ -19,7 +19,7 @@ from libs.common.errors import Temporary
 from libs.common.events.envelope import Recorded
 from libs.common.events.tasks import TaskPublished
 from tests.cluster.helm import CHARTS, Helm
-from tests.cluster.kubectl import COMPONENT, Kubectl
+from tests.cluster.kubectl import COMPONENT, PART_OF, Kubectl
 from tests.cluster.people import GitLab, IssueRef, Jira, NoteRef, Opened, Peer
 from tests.e2e.system import TRIGGER_STATUS, System
 
@@ -112,13 +112,28 @@ class Installed(System):
         return found[index].task_id if len(found) > index else ""
 
     async def configure(self, changes: dict[str, Any], *, wait: bool = True) -> str:
-        """`helm upgrade` with these values over the release's own."""
+        """`helm upgrade` with these values over the release's own.
+
+        With `wait`, until the pods of before are gone: they work on, by the old values.
+        """
         values = merged(self.values, changes)
-        return await self.helm.install(RELEASE, CHARTS / "stack", values, wait=wait)
+        said = await self.helm.install(RELEASE, CHARTS / "stack", values, wait=wait)
+        if wait:
+            await self.healthy()
+            await self.kubectl.until(self._none_leaves, "pods of before to go", seconds=120)
+        return said
 
     async def healthy(self, seconds: float = 240) -> None:
         """Wait until all services are ready."""
         await self.kubectl.rolled_out(*(f"gca-{name}" for name in SERVICES), seconds=seconds)
+
+    async def _none_leaves(self) -> bool:
+        found = [
+            pod
+            for name in SERVICES
+            for pod in await self.kubectl.get("pods", PART_OF, f"{COMPONENT}={name}")
+        ]
+        return not any("deletionTimestamp" in pod["metadata"] for pod in found)
 
 
 def _task_of(pod: dict[str, Any]) -> str:
