@@ -47,16 +47,20 @@ async def hanging_session(system: Installed) -> tuple[Opened, dict[str, Any]]:
     return mr, await system.pod_of(await system.task_of(mr), is_running)
 
 
-async def test_sr_16_sr_17_a_running_agent_container_holds_no_login_of_gitlab_jira_hooks_or_nats(
-    system,
-):
+async def looked(system: Installed) -> tuple[dict[str, Any], str]:
+    """The pod of such a session, and what is seen from its container `run`."""
     mr, pod = await hanging_session(system)
     name = pod["metadata"]["name"]
     try:
-        said = await system.kubectl("exec", name, "-c", "run", "--", "python", "-c", LOOK)
+        return pod, await system.kubectl("exec", name, "-c", "run", "--", "python", "-c", LOOK)
     finally:
         await system.gitlab.close(mr)
 
+
+async def test_sr_16_sr_17_a_running_agent_container_holds_no_login_of_gitlab_jira_hooks_or_nats(
+    system,
+):
+    _, said = await looked(system)
     seen = json.loads(said)
     assert "/work/repo" in said, "the clone was not seen, so nothing is shown by this"
     others = {key: value for key, value in system.logins.items() if "canary" in value}
@@ -71,13 +75,7 @@ async def test_sr_16_sr_17_a_running_agent_container_holds_no_login_of_gitlab_ji
 
 
 async def test_sr_21_the_running_container_is_as_small_as_its_spec_says(system):
-    mr, pod = await hanging_session(system)
-    name = pod["metadata"]["name"]
-    try:
-        said = await system.kubectl("exec", name, "-c", "run", "--", "python", "-c", LOOK)
-    finally:
-        await system.gitlab.close(mr)
-
+    pod, said = await looked(system)
     seen = json.loads(said)
     status = dict(line.split(":\t", 1) for line in seen["status"].splitlines() if ":\t" in line)
     assert 10001 == seen["uid"]

@@ -30,7 +30,8 @@ from libs.common.launching.protocol import job_name
 from libs.common.launching.reconciler import Reconciler
 from tests.fakes.clock import FakeClock
 from tests.fakes.kubernetes_api import FakeKubernetes
-from tests.integration.test_kubernetes_reconciling import Cluster, running
+from tests.integration.test_kubernetes_reconciling import Cluster
+from tests.integration.test_reconciling_load import running
 from tests.unit.launching import examples
 
 pytestmark = pytest.mark.real

@@ -175,20 +175,24 @@ async def test_a_project_that_is_deleted_while_it_is_looked_into_stops_no_other(
     assert await world.poller.trouble() is None
 
 
+def polling(gitlab: SimulatedGitLab) -> dict[str, str]:
+    """Settings of an ingest that looks each second."""
+    return {
+        "GITLAB_URL": gitlab.url,
+        "GITLAB_READ_TOKEN": gitlab.read_token,
+        "GITLAB_POLL": "true",
+        "GITLAB_POLL_INTERVAL": "1",
+        "GITLAB_GROUPS": "shop",
+    }
+
+
 async def test_the_process_polls_and_says_when_webhooks_do_not_come(
     own_nats_server: NatsServer, tmp_path: Path
 ) -> None:
     async with running_gitlab(tmp_path / "gitlab") as gitlab:
         project = gitlab.create_project("shop/app")
         gitlab.commit(project, branch="topic", files={"a.py": "x = 1\n"})
-        settings = {
-            "GITLAB_URL": gitlab.url,
-            "GITLAB_READ_TOKEN": gitlab.read_token,
-            "GITLAB_POLL": "true",
-            "GITLAB_POLL_INTERVAL": "1",
-            "GITLAB_GROUPS": "shop",
-            "HOOK_WATCH_SECONDS": "1",
-        }
+        settings = polling(gitlab) | {"HOOK_WATCH_SECONDS": "1"}
         async with ingest(own_nats_server.url, **settings) as process:
             await process.line("polling", lease="poll.gitlab")
             merge_request = await gitlab.open_merge_request(project, source_branch="topic")
@@ -220,13 +224,7 @@ async def test_another_ingest_polls_within_half_a_minute_after_sigkill(
     async with running_gitlab(tmp_path / "gitlab") as gitlab:
         project = gitlab.create_project("shop/app")
         gitlab.commit(project, branch="topic", files={"a.py": "x = 1\n"})
-        settings = {
-            "GITLAB_URL": gitlab.url,
-            "GITLAB_READ_TOKEN": gitlab.read_token,
-            "GITLAB_POLL": "true",
-            "GITLAB_POLL_INTERVAL": "1",
-            "GITLAB_GROUPS": "shop",
-        }
+        settings = polling(gitlab)
         async with ingest(own_nats_server.url, **settings) as first:
             await first.line("polling", lease="poll.gitlab")
             async with ingest(own_nats_server.url, **settings) as second:

@@ -9,7 +9,6 @@ The log is a real nats-server's, the cluster a small API server; `tests/cluster`
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -34,6 +33,7 @@ from libs.common.launching.reconciler import Reconciler
 from libs.common.launching.slots import Slots
 from tests.fakes.kubernetes_api import FakeKubernetes
 from tests.integration.test_reconciling import fresh
+from tests.integration.test_reconciling_load import running
 from tests.unit.launching import examples
 
 pytestmark = pytest.mark.real
@@ -97,18 +97,6 @@ async def cluster(connection: Connection, tmp_path: Path) -> AsyncIterator[Clust
         made = Cluster(connection, api, tmp_path)
         yield made
         await made.close()
-
-
-@contextlib.asynccontextmanager
-async def running(*reconcilers: Reconciler) -> AsyncIterator[None]:
-    stopping = asyncio.Event()
-    loops = [asyncio.create_task(reconciler.run(stopping)) for reconciler in reconcilers]
-    try:
-        yield
-    finally:
-        stopping.set()
-        async with asyncio.timeout(20):
-            await asyncio.gather(*loops)
 
 
 @pytest.mark.timeout(240)

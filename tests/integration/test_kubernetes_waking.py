@@ -23,7 +23,8 @@ from libs.common.launching.protocol import job_name
 from libs.common.launching.reconciler import Reconciler
 from tests.fakes.kubernetes_api import FakeKubernetes
 from tests.integration.ingest_process import free_port
-from tests.integration.test_kubernetes_reconciling import Cluster, running
+from tests.integration.test_kubernetes_reconciling import Cluster
+from tests.integration.test_reconciling_load import running
 
 pytestmark = pytest.mark.real
 NEVER = 1000.0
