@@ -16,9 +16,9 @@ import msgspec
 
 from bench.children import ROOT, child, ports, ready
 from bench.intake import Round, durable_log, load
-from libs.common.jetstream.topology import EVENTS
 from services.ops.environments import environment
 from tests.e2e.system import SERVICES, WEBHOOK_SECRET, System, running_system
+from tests.fixtures import nats
 
 SETTLE_SECONDS = 2.0
 _MOST_DOMINATORS = 6
@@ -100,8 +100,7 @@ async def weights(folder: Path, *, hooks: int) -> dict[str, Weight]:
 
 
 async def _all_handled(system: System) -> bool:
-    info = await system.connection.api(f"CONSUMER.INFO.{EVENTS}.reviewer")
-    return int(info["num_pending"]) + int(info["num_ack_pending"]) == 0
+    return await nats.settled(system.connection, "reviewer")
 
 
 def _memories(system: System) -> dict[str, Memory]:

@@ -29,9 +29,9 @@ from libs.common.events.tasks import (
     TaskPublished,
     TaskRequested,
 )
-from libs.common.jetstream.topology import EVENTS
 from libs.common.launching.token import mint
 from tests.e2e.system import DOOR_SECRET, System, running_system
+from tests.fixtures import nats
 from tests.simulators.gitlab import LoggedRequest, Project
 
 SERVICES = ("ingest", "publisher")
@@ -181,8 +181,7 @@ async def _append(system: System, request: TaskRequested) -> None:
     )
 
     async def settled() -> bool:
-        info = await system.connection.api(f"CONSUMER.INFO.{EVENTS}.publisher")
-        return not (info["num_pending"] or info["num_ack_pending"])
+        return await nats.settled(system.connection, "publisher")
 
     await system.until(settled, "the publisher to have seen the request")
 

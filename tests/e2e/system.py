@@ -31,6 +31,7 @@ from services.ops.environments import SERVICES, environment
 from services.ops.places import free_port
 from services.ops.services import Service, keep_running, wait_ready
 from services.ops.show import Screen
+from tests.fixtures import nats
 from tests.simulators.gitlab import MergeRequest, Project, SimulatedGitLab, running_gitlab
 from tests.simulators.gitlab.state import DEVELOPER, Note, User
 from tests.simulators.jira import Issue, SimulatedJira, running_jira
@@ -326,11 +327,8 @@ async def delivered_again(system: System) -> None:
     await apply(system.connection, topology(durables=_impatient()), replicas=1)
 
     async def settled() -> bool:
-        states = [
-            await system.connection.api(f"CONSUMER.INFO.{durable.stream}.{durable.name}")
-            for durable in _impatient()
-        ]
-        return not any(state["num_pending"] or state["num_ack_pending"] for state in states)
+        found = [await nats.settled(system.connection, durable.name) for durable in _impatient()]
+        return all(found)
 
     await system.until(settled, "every event to be settled again", seconds=90)
 

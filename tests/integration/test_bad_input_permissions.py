@@ -28,6 +28,7 @@ from services.ops.doctor import run
 from services.ops.doctor.check import Round
 from services.ops.doctor.situation import Situation
 from tests.contract.event_log import opened
+from tests.fixtures import nats
 from tests.fixtures.nats import SMALL
 from tests.integration.nats_users import ADMIN, RestrictedServer
 
@@ -100,8 +101,7 @@ async def reviewed(server: RestrictedServer, words: str) -> list[str]:
 async def settled(server: RestrictedServer) -> bool:
     """Whether nothing is left to do for the reviewer."""
     async with server.connect(ADMIN) as admin:
-        found = await admin.api("CONSUMER.INFO.EVENTS.reviewer")
-    return not found["num_pending"] and not found["num_ack_pending"]
+        return await nats.settled(admin, "reviewer")
 
 
 async def test_a_service_that_may_not_fetch_says_so_and_goes_on_once_it_may(tmp_path: Path):

@@ -30,6 +30,7 @@ from libs.common.jetstream.topology import DEDUP, LOCKS
 from libs.common.launching.protocol import job_name
 from libs.common.spending import Budgets
 from services.coder.handlers import on_event
+from tests.fixtures.nats import all_settled
 from tests.unit.coder.world import BOB, A, B, C, Stores, World
 
 pytestmark = pytest.mark.real
@@ -77,16 +78,6 @@ async def coding(connection: Connection, world: World) -> AsyncIterator[None]:
         await asyncio.gather(*loops)
 
 
-async def settled(connection: Connection) -> None:
-    """Wait until the coder has settled every event."""
-    async with asyncio.timeout(20):
-        while True:
-            state = await connection.api("CONSUMER.INFO.EVENTS.coder")
-            if not state["num_pending"] and not state["num_ack_pending"]:
-                return
-            await asyncio.sleep(0.02)
-
-
 async def requests(world: World) -> list[TaskRequested]:
     records = await world.log.history("task.requested.>")
     return [r.event for r in records if isinstance(r.event, TaskRequested)]
@@ -131,7 +122,7 @@ async def test_commands_at_once_on_one_branch_give_one_commit_each_on_the_one_be
         for record in noted:
             await world.append(f"retry.coder.{record.subject}", record.event)
         done = [await do(world, sha) for sha in SHAS]
-        await settled(connection)
+        await all_settled(connection, "coder")
 
     assert ["first", "second", "third"] == sorted(request.instruction for request in done)
     assert [A, B, C] == [request.head_sha for request in done]
@@ -149,7 +140,7 @@ async def test_sr_08_a_push_between_note_and_run_starts_nothing(connection, worl
     await world.push(B)
 
     async with coding(connection, world):
-        await settled(connection)
+        await all_settled(connection, "coder")
 
     [end] = await results(world)
     assert isinstance(end, Refused)
@@ -163,7 +154,7 @@ async def test_sr_43_many_commands_at_once_start_no_more_than_the_budget(connect
         await world.note(f"/copilot ask what is {number}?")
 
     async with coding(connection, world):
-        await settled(connection)
+        await all_settled(connection, "coder")
         async with asyncio.timeout(20):
             while len(world.launcher.orders) < 3:
                 await asyncio.sleep(0.02)
@@ -182,7 +173,7 @@ async def test_an_issue_becomes_one_job_however_often_it_is_seen(connection, wor
 
     async with coding(connection, world):
         request = await running(world)
-        await settled(connection)
+        await all_settled(connection, "coder")
 
     branches = [one.push.branch for one in await requests(world)]
     assert "agent/SHOP-12" == request.push.branch

@@ -21,7 +21,7 @@ from libs.common.jetstream.settling import ConsumerLimits
 from libs.common.jetstream.topology import Durable, topology
 from tests.contract.event_log import opened
 from tests.fakes.clock import FakeClock
-from tests.fixtures.nats import SMALL
+from tests.fixtures.nats import SMALL, all_settled, settled
 
 pytestmark = pytest.mark.real
 ROOT = Path(__file__).parents[2]
@@ -38,11 +38,6 @@ async def connection(bare_connection):
 
 async def letters(connection):
     return await reading.last_per_subject(connection, "DEAD_LETTERS", ["dead.>"])
-
-
-async def all_settled(connection) -> bool:
-    state = await connection.api(f"CONSUMER.INFO.EVENTS.{IMPATIENT.name}")
-    return not state["num_pending"] and not state["num_ack_pending"]
 
 
 async def test_a_message_that_kills_its_handler_is_a_letter_before_it_runs_once_more(
@@ -107,7 +102,7 @@ async def test_two_hours_without_gitlab_make_no_dead_letter(connection, event_lo
         )
         running = asyncio.create_task(consumer.run(stopping))
         async with asyncio.timeout(60):
-            while (len(tries) < 40) if restart else not await all_settled(connection):  # noqa: ASYNC110  # the server sets no event
+            while (len(tries) < 40) if restart else not await settled(connection, IMPATIENT.name):  # noqa: ASYNC110  # the server sets no event
                 await asyncio.sleep(0.02)
         stopping.set()
         with contextlib.suppress(asyncio.CancelledError):
@@ -143,9 +138,7 @@ async def test_a_body_that_breaks_the_decoder_is_a_letter_at_once_and_ends_nothi
         clock=SystemClock(),
     )
     running = asyncio.create_task(consumer.run(stopping))
-    async with asyncio.timeout(20):
-        while not await all_settled(connection):  # noqa: ASYNC110  # the server sets no event
-            await asyncio.sleep(0.02)
+    await all_settled(connection, IMPATIENT.name)
     stopping.set()
     await running
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import structlog
+from nats.aio.msg import Msg
 
 from libs.common.errors import Permanent, SettingsError, Temporary
 from libs.common.jetstream.apply import apply, diff
@@ -117,6 +118,26 @@ async def test_during_an_outage_calls_fail_at_once_and_nothing_is_sent_later(
             await back.wait()
         assert await log.history(">") == []
         assert not (await log.append(opened())).duplicate
+
+
+async def test_who_begins_to_listen_a_moment_late_is_heard(bare_connection: Connection) -> None:
+    asked = asyncio.create_task(bare_connection.request("late.one", b"?"))
+    await asyncio.sleep(0)
+    await bare_connection.flush()  # by now the server has said that nobody listens
+
+    async def answer(message: Msg) -> None:
+        await bare_connection.send(message.reply, b"!")
+
+    await bare_connection.subscribe("late.one", answer)
+    assert (await asked).data == b"!"
+
+
+async def test_a_subject_that_nobody_listens_to_is_given_up_with_what_to_look_at(
+    bare_connection: Connection,
+) -> None:
+    with pytest.raises(Temporary, match=r"nobody answers; is JetStream on and the topology") as no:
+        await bare_connection.request("no.one", b"?")
+    assert no.value.peer == "nats"
 
 
 async def test_a_client_that_closes_for_good_tells_its_process(nats_server: NatsServer) -> None:

@@ -25,6 +25,7 @@ from libs.common.jetstream.starts import Starts
 from libs.common.jetstream.topology import DEDUP, Durable, topology
 from tests.contract.event_log import closed, opened, published
 from tests.fakes.clock import FakeClock
+from tests.fixtures import nats
 from tests.fixtures.nats import SMALL, never_closed
 
 pytestmark = pytest.mark.real
@@ -71,16 +72,8 @@ async def until(condition: Callable[[], Awaitable[bool]], *, seconds: float = 20
             await asyncio.sleep(0.02)
 
 
-async def unsettled(connection: Connection) -> int:
-    info = await connection.api("CONSUMER.INFO.EVENTS.impatient")
-    return int(info["num_pending"] + info["num_ack_pending"])
-
-
 async def all_settled(connection: Connection) -> None:
-    async def none_left() -> bool:
-        return await unsettled(connection) == 0
-
-    await until(none_left)
+    await nats.all_settled(connection, IMPATIENT.name)
 
 
 async def letters(connection: Connection) -> list[Stored]:
@@ -381,7 +374,7 @@ async def test_stopping_lets_the_handler_in_flight_finish(
     async with consuming(connection, handler):
         await begun.wait()
     assert finished.is_set()
-    assert await unsettled(connection) == 0
+    assert await nats.settled(connection, IMPATIENT.name)
 
 
 async def test_a_handler_that_outlasts_the_drain_gives_its_message_to_another(

@@ -136,6 +136,36 @@ async def test_two_replicas_make_one_job_per_task(cluster):
     assert len(cluster.api.created) == len(tasks)
 
 
+async def test_of_two_replicas_one_removes_an_ended_job(cluster):
+    async with running(cluster.replica(slots=5), cluster.replica(slots=5)):
+        tasks = [await cluster.request(iid) for iid in range(1, 6)]
+        async with asyncio.timeout(30):
+            while len(cluster.api.jobs) < len(tasks):
+                await asyncio.sleep(0.02)
+        for name in list(cluster.api.jobs):
+            cluster.api.end_job(name, "Failed", reason="DeadlineExceeded")
+        async with asyncio.timeout(30):
+            while cluster.api.jobs:
+                await asyncio.sleep(0.02)
+
+    assert cluster.api.calls["delete jobs"] == len(tasks)
+
+
+async def test_the_job_of_a_replica_that_is_gone_is_removed_by_another(cluster):
+    task = await cluster.request(1)
+    async with running(cluster.replica()):
+        async with asyncio.timeout(30):
+            while not cluster.api.jobs:
+                await asyncio.sleep(0.02)
+    async with running(cluster.replica()):
+        cluster.api.end_job(job_name("review", task.task_id), "Failed", reason="DeadlineExceeded")
+        async with asyncio.timeout(30):
+            while cluster.api.jobs:
+                await asyncio.sleep(0.02)
+
+    assert cluster.api.calls["delete jobs"] == 1
+
+
 async def test_an_api_server_away_costs_a_task_no_launch(cluster):
     cluster.api.away = True
     async with running(cluster.replica()):

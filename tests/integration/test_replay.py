@@ -21,6 +21,7 @@ from services.ops.__main__ import parser
 from services.ops.doctor.situation import Situation
 from services.ops.terminal import Terminal
 from services.reviewer.handlers import on_event
+from tests.fixtures.nats import all_settled
 from tests.unit.reviewer.world import A, World
 
 pytestmark = pytest.mark.real
@@ -63,12 +64,7 @@ async def reviewing(connection, world):
     loop = asyncio.create_task(consumer.run(stopping))
     try:
         yield
-        async with asyncio.timeout(20):
-            while True:
-                state = await connection.api("CONSUMER.INFO.EVENTS.reviewer")
-                if not state["num_pending"] and not state["num_ack_pending"]:
-                    break
-                await asyncio.sleep(0.02)
+        await all_settled(connection, "reviewer")
     finally:
         stopping.set()
         await loop

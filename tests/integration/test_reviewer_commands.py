@@ -25,6 +25,7 @@ from libs.common.launching.slots import Slots
 from services.reviewer.handlers import on_event
 from services.reviewer.superseding import superseded
 from tests.fakes.launcher import FakeLauncher
+from tests.fixtures.nats import all_settled
 from tests.unit.reviewer.world import A, World
 
 pytestmark = pytest.mark.real
@@ -58,23 +59,13 @@ async def reviewing(connection: Connection, world: World) -> AsyncIterator[None]
         await asyncio.gather(*loops)
 
 
-async def nothing_left(connection: Connection) -> None:
-    """Wait until the reviewer has settled every event."""
-    async with asyncio.timeout(20):
-        while True:
-            state = await connection.api("CONSUMER.INFO.EVENTS.reviewer")
-            if not state["num_pending"] and not state["num_ack_pending"]:
-                return
-            await asyncio.sleep(0.02)
-
-
 async def test_a_command_delivered_again_and_again_is_one_task(connection, world):
     noted = await world.noted("/copilot review")
     for _ in range(3):
         await world.append(f"retry.reviewer.{noted.subject}", noted.event)
 
     async with reviewing(connection, world):
-        await nothing_left(connection)
+        await all_settled(connection, "reviewer")
 
     history = await world.history()
     [request] = [r.event for r in history if isinstance(r.event, TaskRequested)]
@@ -87,9 +78,9 @@ async def test_sr06_a_strangers_command_launches_nothing_and_ends_no_review(
 ):
     await world.seen()
     async with reviewing(connection, world):
-        await nothing_left(connection)
+        await all_settled(connection, "reviewer")
         await world.noted("/copilot review", None)
-        await nothing_left(connection)
+        await all_settled(connection, "reviewer")
     launcher = FakeLauncher()
     reconciler = Reconciler(
         log=event_log,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import re
 import time
 from collections import deque
@@ -40,6 +41,7 @@ HEADROOM = 16 * 1024
 """Kept free below max_payload: the server counts headers too, and cuts whoever goes over."""
 _COMPLAIN_EVERY = 10.0
 _REMEMBERED = 64
+_UNHEARD_TIMES, _UNHEARD_SECONDS = 2, 0.25
 _FORBIDDEN = re.compile(r'(?i)permissions violation for (publish|subscription) to "([^"]+)"')
 _log = structlog.get_logger(__name__)
 
@@ -132,14 +134,26 @@ class Connection:
         self._asked.append(subject)
         try:
             with translated(f"asking {cut(subject)}"), _every_cancel_counts():
-                return await self._client.request(
-                    subject, body, timeout=self.patience, headers=dict(headers) if headers else None
-                )
+                return await self._heard(subject, body, dict(headers) if headers else None)
         except Temporary as error:
             problem = self._refusal(subject)
             if problem is None:
                 raise
             raise away(problem) from error
+
+    async def _heard(self, subject: str, body: bytes, headers: dict[str, str] | None) -> Msg:
+        """The answer; asked again when nobody listens, for which the server vouches.
+
+        One of several servers hears a moment late that a stream was made, or has another leader.
+        Rule: nats.go's DefaultPubRetryAttempts (2) and DefaultPubRetryWait (250 ms).
+        """
+        for _ in range(_UNHEARD_TIMES):
+            with contextlib.suppress(nats.errors.NoRespondersError):
+                return await self._client.request(
+                    subject, body, timeout=self.patience, headers=headers
+                )
+            await asyncio.sleep(_UNHEARD_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311  # jitter
+        return await self._client.request(subject, body, timeout=self.patience, headers=headers)
 
     async def api(self, call: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """One call of the JetStream API; raises `Refused` with the server's words."""

@@ -27,6 +27,8 @@ DEADLINE_GRACE = timedelta(seconds=30)
 """A Job that keeps its own deadline ends by then and says why."""
 END_GRACE = timedelta(seconds=10)
 """A Job whose result is in may tidy up and exit by itself."""
+REMOVE_GRACE = timedelta(seconds=10)
+"""How long an exited Job is left to the replica that launched it, which judges it sooner."""
 UNKNOWN_GRACE = timedelta(seconds=120)
 """How long a Job must have had no request in the log before it counts as nobody's."""
 
@@ -89,11 +91,19 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
         return self._by_name.get(task.job_name)
 
     def just_exited(self, job: Job) -> bool:
-        return _within(EXIT_GRACE, self.exited_since.get(job.job_name, self.now), self.now)
+        return self._exited_within(EXIT_GRACE, job)
 
     def just_tried(self, task: OpenTask) -> bool:
         at = self.attempts.get(task.job_name, Attempts()).at
         return at is not None and _within(LAUNCH_GRACE, at, self.now)
+
+    def is_left_to_another(self, job: Job) -> bool:
+        """Whether the replica that launched it is about to remove it: one call, not one each."""
+        is_others = job.phase == "exited" and not job.launched_here
+        return is_others and self._exited_within(REMOVE_GRACE, job)
+
+    def _exited_within(self, grace: timedelta, job: Job) -> bool:
+        return _within(grace, self.exited_since.get(job.job_name, self.now), self.now)
 
 
 class StartJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,7 +190,12 @@ def is_settling(view: View) -> bool:
     exits_open = any(
         (job := view.job_of(task)) is not None and job.phase == "exited" for task in view.open
     )
-    return exits_open or any(_may_finish(task_id, end, view) for task_id, end in view.ended.items())
+    left = any(view.is_left_to_another(job) for job in view.jobs)
+    return (
+        exits_open
+        or left
+        or any(_may_finish(task_id, end, view) for task_id, end in view.ended.items())
+    )
 
 
 def waits_for_others(view: View, actions: Iterable[Action]) -> bool:
@@ -246,7 +261,7 @@ def _may_finish(task_id: str, ended: EndedTask, view: View) -> bool:
 
 def _clear(task_id: str, view: View) -> Iterator[Action]:
     for job in view.jobs:
-        if job.task_id == task_id:
+        if job.task_id == task_id and not view.is_left_to_another(job):
             yield _cancel(job)
     if task_id in view.held:
         yield FreeSlot(task_id=task_id)

@@ -40,7 +40,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A Job as the launcher sees it; `reason` says in plain words why an exited one ended.
 
-    `final`: the launcher knows that another launch would end the same.
+    `final`: the launcher knows that another launch would end the same. `launched_here`: by this
+    replica, as far as replicas tell theirs apart.
     """
 
     job_name: str
@@ -49,6 +50,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     exit_code: int | None = None
     final: bool = False
+    launched_here: bool = True
 
 
 class Launcher(Protocol):

@@ -169,6 +169,22 @@ def test_last_launch_without_result_ends_the_task_and_clears_up():
     ]
 
 
+def test_exited_job_of_another_replica_is_left_to_it_for_some_seconds():
+    found = msgspec.structs.replace(exited(code=0), launched_here=False)
+    seen = {"jobs": (found,), "held": frozenset({TASK.task_id})}
+    fresh = ended_view(1, exited_since={found.job_name: ago(9)}, **seen)
+    left = ended_view(11, exited_since={found.job_name: ago(10)}, **seen)
+    assert plan(fresh) == [FreeSlot(task_id=TASK.task_id)]
+    assert is_settling(fresh)
+    assert plan(left) == [cancel(found), FreeSlot(task_id=TASK.task_id)]
+    assert not is_settling(left)
+
+
+def test_running_job_of_another_replica_is_cancelled_by_whoever_sees_first_that_it_is_a_waste():
+    found = msgspec.structs.replace(job(TASK), launched_here=False)
+    assert plan(ended_view(0, wanted=False, jobs=(found,))) == [cancel(found)]
+
+
 def test_last_launch_that_is_gone_ends_the_task():
     assert plan(view(attempts={TASK.job_name: LAST})) == [
         failed("launch", "no result after 2 launches")

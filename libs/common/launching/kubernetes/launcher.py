@@ -76,6 +76,7 @@ class KubernetesLauncher:
         self._refused: dict[str, Job] = {}
         self._unsure_since: dict[str, float] = {}
         self._told: set[str] = set()
+        self._launched: set[str] = set()
 
     def begin(self) -> None:
         """Connect and watch from now on: importing the library alone takes seconds."""
@@ -95,6 +96,8 @@ class KubernetesLauncher:
         except Permanent as error:
             self._refused[order.job_name] = _refused(order, error)
             raise
+        if made is not None:
+            self._launched.add(made["metadata"]["uid"])
         self._jobs.put(made if made is not None else await self._adopted(order.job_name))
 
     async def jobs(self) -> list[Job]:
@@ -179,6 +182,7 @@ class KubernetesLauncher:
             reason=verdict.reason,
             exit_code=verdict.exit_code,
             final=verdict.phase == "exited" and ends_the_same(job, pods, self._pod),
+            launched_here=meta["uid"] in self._launched,
         )
 
     def _may_still_say(self, uid: str) -> bool:
@@ -201,6 +205,7 @@ class KubernetesLauncher:
     def _forget_others(self, jobs: dict[str, Object]) -> None:
         self._pods_of.forget_but(jobs)
         self._told &= jobs.keys()
+        self._launched &= jobs.keys()
         self._unsure_since = {u: at for u, at in self._unsure_since.items() if u in jobs}
 
 
