@@ -46,10 +46,18 @@ class Intake:
         self._patience = patience
         self.share = 0.0
         """How full the log was when last asked."""
+        self.away: str | None = None
+        """Why the log could not say so when last asked."""
 
     @property
     def is_full(self) -> bool:
         return self.share >= FULL
+
+    async def trouble(self) -> str | None:
+        """Why webhooks are answered 503, as a readiness detail; None when all is well."""
+        if self.is_full:
+            return f"the event log is {self.share:.0%} full: raise EVENTS_MAX_BYTES"
+        return self.away
 
     def make_sure_of_room(self) -> None:
         """Raises `Temporary` when what is left is for tasks under way."""
@@ -90,12 +98,22 @@ async def watch_fill(
     """Keep `intake.share` true until `stopping`; a log that is away keeps the last share."""
     while not stopping.is_set():
         was_full = intake.is_full
-        with contextlib.suppress(AgentError, TimeoutError):
-            async with asyncio.timeout(APPEND_SECONDS):
-                intake.share = await fill.fill()
-                metrics.gauge("log_fill_ratio", round(intake.share, 6))
+        intake.away = await _look(intake, fill)
         if intake.is_full != was_full:
             log.warning("event log full" if intake.is_full else "event log has room again")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(every):
                 await stopping.wait()
+
+
+async def _look(intake: Intake, fill: Fill) -> str | None:
+    """Ask how full the log is; returns why it does not say."""
+    try:
+        async with asyncio.timeout(APPEND_SECONDS):
+            intake.share = await fill.fill()
+    except TimeoutError:
+        return "the event log does not answer in time"
+    except AgentError as error:
+        return str(error)
+    metrics.gauge("log_fill_ratio", round(intake.share, 6))
+    return None

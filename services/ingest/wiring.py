@@ -51,7 +51,10 @@ async def wire(settings: Settings, life: Life) -> AsyncIterator[Running]:
         hooks=hooks,
     )
     door = TaskDoor(secret=reveal(settings.task_door_secret), log=late, artifacts=late, clock=clock)
-    running = Running(loops=[lambda stopping: watch_fill(intake, late, stopping)])
+    running = Running(
+        loops=[lambda stopping: watch_fill(intake, late, stopping)],
+        details={"events": intake.trouble},
+    )
     async with contextlib.AsyncExitStack() as ports:
         there = await ports.enter_async_context(_log_connection(settings, life, late, running))
         around = Around(there=there, running=running, stack=ports, intake=intake)

@@ -17,8 +17,8 @@ from libs.common.jetstream.server import NatsServer
 from libs.common.jetstream.topology import topology
 from libs.common.subjects import history
 from services.ingest.intake import FULL, watch_fill
-from tests.fixtures.nats import never_closed
-from tests.integration.ingest_process import free_port, ingest, start
+from tests.fixtures.nats import apply_again, never_closed, remove_everything
+from tests.integration.ingest_process import Ingest, free_port, ingest, start
 from tests.integration.ingest_world import DOOR_SECRET, HEAD, SECRET, TASK_ID, Door, hooks, task
 from tests.simulators.gitlab import running_gitlab
 from tests.simulators.jira import running_jira
@@ -77,6 +77,31 @@ async def test_before_nats_is_there_hooks_get_503() -> None:
         assert (status, "not connected" in text) == (503, True)
         assert (await process.fetch("/healthz"))[0] == 200
         assert await process.stop() == 0
+
+
+async def test_streams_that_are_missing_are_a_readiness_detail_until_they_are_there(
+    own_nats_server: NatsServer,
+) -> None:
+    async def details(process: Ingest) -> str:
+        status, text = await process.fetch("/readyz")
+        assert status == 200
+        return str(json.loads(text)["details"]["events"])
+
+    async def until(words: str, process: Ingest) -> None:
+        async with asyncio.timeout(20):
+            while words not in await details(process):  # noqa: ASYNC110  # the process tells no event
+                await asyncio.sleep(0.05)
+
+    async with (
+        connected(own_nats_server.url, name="admin", on_closed=never_closed) as admin,
+        ingest(own_nats_server.url) as process,
+    ):
+        await process.until(202, merge_request("open"))
+        await remove_everything(admin)
+        await until("gca topology apply", process)
+        assert (await process.send(merge_request("open", iid=8)))[0] == 503
+        await apply_again(admin)
+        await until("ok", process)
 
 
 async def test_nothing_answered_202_is_lost_when_nats_is_killed(

@@ -320,6 +320,17 @@ async def test_the_fill_loop_keeps_the_last_share_while_the_log_is_away() -> Non
     assert intake.is_full
 
 
+async def test_readiness_tells_why_webhooks_are_turned_away() -> None:
+    intake = Intake(SilentLog())
+    said = []
+    for share in (0.2, Temporary("was `gca topology apply` run?"), 0.9, 0.2):
+        shares = Shares(share)
+        await watch_fill(intake, shares, shares.stopping, every=0.001)
+        said.append(await intake.trouble())
+    full = "the event log is 90% full: raise EVENTS_MAX_BYTES"
+    assert said == [None, "was `gca topology apply` run?", full, None]
+
+
 @pytest.mark.parametrize("path", ["/", "/webhook"])
 async def test_a_browser_is_told_what_to_do(path: str) -> None:
     async with hooks() as world, world.client.get(path) as answer:
