@@ -156,6 +156,9 @@ class KubernetesLauncher:
         return found
 
     def _phases(self) -> dict[str, Phase]:
+        if not (self._jobs.is_listed and self._pods.is_listed):
+            # An old Job would seem to have no pod, and the log would say so.
+            return {}
         return {name: job.phase for name, job in self._all(self._jobs.known()).items()}
 
     def _all(self, objects: list[Object]) -> dict[str, Job]:

@@ -82,6 +82,11 @@ class Mirror:
         self._complete = False
         self._failures = 0
 
+    @property
+    def is_listed(self) -> bool:
+        """Whether there was a first list."""
+        return self._complete
+
     async def objects(self) -> list[Object]:
         """All of them; raises `Temporary` before the first list and when cut off for long."""
         if not self._looked.is_set():
