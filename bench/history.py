@@ -29,7 +29,8 @@ from libs.common.events.tasks import (
     TaskRequested,
 )
 from libs.common.jetstream.apply import apply
-from libs.common.jetstream.connection import Connection, connected
+from libs.common.jetstream.connecting import connected
+from libs.common.jetstream.connection import Connection
 from libs.common.jetstream.log import JetStreamLog
 from libs.common.jetstream.server import binary, configuration, running_nats
 from libs.common.jetstream.topology import DURABLES, EVENTS, topology

@@ -17,7 +17,7 @@ import msgspec
 from bench.children import child, line, output_of, ports, ready
 from bench.hooks import SECRET
 from libs.common.jetstream.apply import apply
-from libs.common.jetstream.connection import connected
+from libs.common.jetstream.connecting import connected
 from libs.common.jetstream.server import running_nats
 from libs.common.jetstream.topology import topology
 

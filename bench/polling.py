@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from libs.common.jetstream.apply import apply
-from libs.common.jetstream.connection import connected
+from libs.common.jetstream.connecting import connected
 from libs.common.jetstream.server import running_nats
 from libs.common.jetstream.topology import topology
 from tests.integration.polled_world import World, fill, polled_world

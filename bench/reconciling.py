@@ -17,7 +17,8 @@ import msgspec
 from libs.common.clock import SystemClock
 from libs.common.events.tasks import TaskRequested
 from libs.common.jetstream.apply import apply
-from libs.common.jetstream.connection import Connection, connected
+from libs.common.jetstream.connecting import connected
+from libs.common.jetstream.connection import Connection
 from libs.common.jetstream.kv import JetStreamKeyValue
 from libs.common.jetstream.log import JetStreamLog
 from libs.common.jetstream.server import running_nats

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from libs.common.clock import SystemClock
 from libs.common.gitlab.agent import Agent
 from libs.common.gitlab.client import GitLabClient
-from libs.common.jetstream.connection import Connection, connected
+from libs.common.jetstream.connecting import connected
+from libs.common.jetstream.connection import Connection
 from libs.common.jetstream.consumer import Consumer
 from libs.common.jetstream.dead_letters import DeadLetters
 from libs.common.jetstream.kv import JetStreamKeyValue

@@ -18,7 +18,8 @@ from aiohttp import web
 from libs.common.clock import SystemClock
 from libs.common.errors import AgentError
 from libs.common.jetstream.artifacts import Artifacts
-from libs.common.jetstream.connection import Connection, connected
+from libs.common.jetstream.connecting import connected
+from libs.common.jetstream.connection import Connection
 from libs.common.jetstream.log import JetStreamLog
 from libs.common.service import Life, Running, listen
 from libs.common.settings import reveal

@@ -8,7 +8,8 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager
 
 from libs.common.errors import AgentError
-from libs.common.jetstream.connection import Connection, connected
+from libs.common.jetstream.connecting import connected
+from libs.common.jetstream.connection import Connection
 from services.ops.doctor.situation import Situation
 
 PATIENCE_SECONDS = 20

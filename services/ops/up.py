@@ -19,7 +19,8 @@ from typing import Any
 from libs.common import telemetry
 from libs.common.errors import AgentError, SettingsError
 from libs.common.jetstream.apply import apply
-from libs.common.jetstream.connection import Connection, connected
+from libs.common.jetstream.connecting import connected
+from libs.common.jetstream.connection import Connection
 from libs.common.jetstream.server import NatsServer, running_nats
 from libs.common.launching.local import LocalLauncher
 from services.ops import addresses, environments

@@ -12,7 +12,7 @@ from libs.common.gitlab.client import GitLabClient
 from libs.common.gitlab.expiry import TokenExpiry
 from libs.common.gitlab.server import Server
 from libs.common.jetstream.artifacts import Artifacts
-from libs.common.jetstream.connection import connected
+from libs.common.jetstream.connecting import connected
 from libs.common.jetstream.consumer import Consumer
 from libs.common.jetstream.dead_letters import DeadLetters
 from libs.common.jetstream.kv import JetStreamKeyValue

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from libs.common.jetstream.apply import apply
-from libs.common.jetstream.connection import Connection, connected
+from libs.common.jetstream.connecting import connected
+from libs.common.jetstream.connection import Connection
 from libs.common.jetstream.topology import topology
 from libs.common.launching import state
 from libs.common.launching.local import LocalLauncher

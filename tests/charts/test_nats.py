@@ -17,7 +17,8 @@ import pytest
 from libs.common.errors import AgentError
 from libs.common.jetstream import permissions
 from libs.common.jetstream.apply import apply, diff
-from libs.common.jetstream.connection import Connection, connected
+from libs.common.jetstream.connecting import connected
+from libs.common.jetstream.connection import Connection
 from libs.common.jetstream.credentials import Keys, new_user
 from libs.common.jetstream.server import binary
 from libs.common.jetstream.topology import topology

@@ -12,7 +12,8 @@ from typing import Any
 import aiohttp
 import yaml
 
-from libs.common.jetstream.connection import Connection, connected
+from libs.common.jetstream.connecting import connected
+from libs.common.jetstream.connection import Connection
 from tests.cluster import logins
 from tests.cluster.helm import CHARTS, SIMULATORS, Helm
 from tests.cluster.installed import RELEASE, Installed, Seen, merged

@@ -22,7 +22,8 @@ from libs.common.events.envelope import Recorded
 from libs.common.events.facts import NoteCommand
 from libs.common.events.tasks import Result, Superseded, TaskPublished, TaskRequested
 from libs.common.jetstream.apply import apply
-from libs.common.jetstream.connection import Connection, connected
+from libs.common.jetstream.connecting import connected
+from libs.common.jetstream.connection import Connection
 from libs.common.jetstream.log import JetStreamLog
 from libs.common.jetstream.server import running_nats
 from libs.common.jetstream.topology import DURABLES, Durable, topology

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from libs.common.clock import SystemClock
 from libs.common.events.envelope import Recorded
-from libs.common.jetstream.connection import connected
+from libs.common.jetstream.connecting import connected
 from libs.common.jetstream.consumer import Consumer
 from libs.common.jetstream.dead_letters import DeadLetters
 

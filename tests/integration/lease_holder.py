@@ -11,7 +11,7 @@ from pathlib import Path
 
 from libs.common.clock import SystemClock
 from libs.common.errors import Temporary
-from libs.common.jetstream.connection import connected
+from libs.common.jetstream.connecting import connected
 from libs.common.jetstream.kv import JetStreamKeyValue
 from libs.common.jetstream.leases import Lease, Leases
 from libs.common.jetstream.topology import LOCKS

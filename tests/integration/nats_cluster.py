@@ -14,7 +14,8 @@ import pytest_asyncio
 
 from libs.common.errors import AgentError
 from libs.common.jetstream.apply import apply
-from libs.common.jetstream.connection import Connection, connected
+from libs.common.jetstream.connecting import connected
+from libs.common.jetstream.connection import Connection
 from libs.common.jetstream.kv import JetStreamKeyValue
 from libs.common.jetstream.server import binary
 from libs.common.jetstream.topology import LOCKS, Topology, bucket, topology

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 from libs.common.jetstream import permissions
 from libs.common.jetstream.apply import apply
-from libs.common.jetstream.connection import Connection, connected
+from libs.common.jetstream.connecting import connected
+from libs.common.jetstream.connection import Connection
 from libs.common.jetstream.credentials import Keys, new_user
 from libs.common.jetstream.server import NatsServer
 from libs.common.jetstream.topology import Topology

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from libs.common.jetstream.apply import apply
-from libs.common.jetstream.connection import connected
+from libs.common.jetstream.connecting import connected
 from libs.common.jetstream.server import running_nats
 from libs.common.jetstream.topology import topology
 from tests.fixtures.nats import SMALL, never_closed

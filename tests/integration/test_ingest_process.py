@@ -11,7 +11,8 @@ import pytest
 from libs.common.events.tasks import ChangesProposed, ReviewDone
 from libs.common.jetstream.apply import apply
 from libs.common.jetstream.artifacts import Artifacts
-from libs.common.jetstream.connection import Connection, connected
+from libs.common.jetstream.connecting import connected
+from libs.common.jetstream.connection import Connection
 from libs.common.jetstream.log import JetStreamLog
 from libs.common.jetstream.server import NatsServer
 from libs.common.jetstream.topology import topology

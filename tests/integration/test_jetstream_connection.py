@@ -12,7 +12,8 @@ from nats.aio.msg import Msg
 
 from libs.common.errors import Permanent, SettingsError, Temporary
 from libs.common.jetstream.apply import apply, diff
-from libs.common.jetstream.connection import Connection, connected
+from libs.common.jetstream.connecting import connected
+from libs.common.jetstream.connection import Connection
 from libs.common.jetstream.log import JetStreamLog
 from libs.common.jetstream.server import NatsServer, ServerError, running_nats
 from libs.common.jetstream.topology import DURABLES, Durable, Stream, Topology, topology

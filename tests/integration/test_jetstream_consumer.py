@@ -12,7 +12,8 @@ from libs.common.errors import Permanent, Temporary
 from libs.common.events.envelope import Recorded
 from libs.common.jetstream import dead_letters, reading
 from libs.common.jetstream.apply import apply
-from libs.common.jetstream.connection import Connection, connected
+from libs.common.jetstream.connecting import connected
+from libs.common.jetstream.connection import Connection
 from libs.common.jetstream.consumer import Consumer, Handler
 from libs.common.jetstream.dead_letters import DeadLetters
 from libs.common.jetstream.deliveries import Delivery, Pull

@@ -12,7 +12,8 @@ from libs.common.errors import Permanent, Temporary
 from libs.common.events.tasks import Artifact
 from libs.common.jetstream.apply import apply
 from libs.common.jetstream.artifacts import Artifacts, digest_of
-from libs.common.jetstream.connection import Connection, connected
+from libs.common.jetstream.connecting import connected
+from libs.common.jetstream.connection import Connection
 from libs.common.jetstream.log import JetStreamLog
 from libs.common.jetstream.packing import ARTIFACT
 from libs.common.jetstream.server import NatsServer

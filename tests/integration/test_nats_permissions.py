@@ -23,7 +23,7 @@ from libs.common.events.tasks import Superseded
 from libs.common.jetstream import permissions, reading
 from libs.common.jetstream.apply import apply, diff
 from libs.common.jetstream.artifacts import Artifacts
-from libs.common.jetstream.connection import connected
+from libs.common.jetstream.connecting import connected
 from libs.common.jetstream.consumer import Consumer
 from libs.common.jetstream.dead_letters import DeadLetters
 from libs.common.jetstream.kv import JetStreamKeyValue

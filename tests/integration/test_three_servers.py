@@ -11,7 +11,8 @@ from libs.common.clock import SystemClock
 from libs.common.errors import Temporary
 from libs.common.events.log import EventLog
 from libs.common.jetstream.apply import apply
-from libs.common.jetstream.connection import Connection, connected
+from libs.common.jetstream.connecting import connected
+from libs.common.jetstream.connection import Connection
 from libs.common.jetstream.kv import JetStreamKeyValue
 from libs.common.jetstream.leases import Leases
 from libs.common.jetstream.log import JetStreamLog

@@ -20,7 +20,8 @@ from libs.common.events.envelope import Recorded
 from libs.common.jetstream import letters, reading
 from libs.common.jetstream.answers import NO_CONSUMER, NO_STREAM, Refused, away
 from libs.common.jetstream.artifacts import Artifacts
-from libs.common.jetstream.connection import Connection, without_login
+from libs.common.jetstream.connecting import without_login
+from libs.common.jetstream.connection import Connection
 from libs.common.jetstream.letters import DeadLetter
 from libs.common.jetstream.packing import unpack
 from libs.common.jetstream.topology import DEAD_LETTERS, EVENTS

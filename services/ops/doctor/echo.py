@@ -11,7 +11,8 @@ from libs.common import subjects
 from libs.common.errors import AgentError
 from libs.common.events.envelope import NewEvent, Recorded
 from libs.common.events.tasks import DiffRefs, Echoed, Limits, TaskFailed, TaskRequested
-from libs.common.jetstream.connection import Connection, connected
+from libs.common.jetstream.connecting import connected
+from libs.common.jetstream.connection import Connection
 from libs.common.jetstream.kv import JetStreamKeyValue
 from libs.common.jetstream.log import JetStreamLog
 from libs.common.jetstream.topology import DEDUP, LOCKS

@@ -14,7 +14,7 @@ from libs.common.gitlab.errors import Forbidden, Unauthorized
 from libs.common.gitlab.inspection import GitLabInspection
 from libs.common.gitlab.models import AccessToken, Project, User
 from libs.common.gitlab.server import Server
-from libs.common.jetstream.connection import connected
+from libs.common.jetstream.connecting import connected
 from libs.common.jetstream.inspection import newest
 from services.ops.doctor import jira, rights
 from services.ops.doctor.check import Check, Probe, broken, guarded, ok, warning

@@ -12,7 +12,8 @@ from pathlib import Path
 from libs.common.errors import AgentError, SettingsError, cut
 from libs.common.jetstream import inspection
 from libs.common.jetstream.apply import Change, diff
-from libs.common.jetstream.connection import Connection, connected, without_login
+from libs.common.jetstream.connecting import connected, without_login
+from libs.common.jetstream.connection import Connection
 from libs.common.jetstream.inspection import ConsumerState
 from libs.common.jetstream.letters import DeadLetter, Letters, read
 from libs.common.jetstream.log import JetStreamLog

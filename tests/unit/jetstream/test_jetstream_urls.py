@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from libs.common.jetstream.connection import without_login
+from libs.common.jetstream.connecting import without_login
 
 
 @pytest.mark.parametrize(
