@@ -12,7 +12,7 @@ from typing import Any
 
 from libs.common import telemetry
 from libs.common.errors import AgentError
-from services.ops import dead_letters, events, nats_users, replay, stats, topology, webhook
+from services.ops import dead_letters, events, forget, nats_users, replay, stats, topology, webhook
 from services.ops.doctor import echo
 from services.ops.doctor import run as doctor
 from services.ops.doctor.situation import MAINTAINER_TOKEN, Situation
@@ -20,6 +20,8 @@ from services.ops.places import ROOT, announced, default_root
 from services.ops.settings import operators_settings
 from services.ops.terminal import terminal
 from services.ops.up import up
+
+ON_THE_LOG = {"dead-letters": dead_letters.run, "replay": replay.run, "forget": forget.run}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -49,6 +51,9 @@ def parser() -> argparse.ArgumentParser:
     )
     replay.add_arguments(
         commands.add_parser("replay", help="what was seen in GitLab and Jira, once more")
+    )
+    forget.add_arguments(
+        commands.add_parser("forget", help="take all about a project out of the log")
     )
     look = commands.add_parser(
         "doctor",
@@ -84,10 +89,8 @@ async def run(arguments: argparse.Namespace) -> int:
             )
         case "stats":
             return await stats.run(arguments.since, situation(), terminal(), as_json=arguments.json)
-        case "dead-letters":
-            return await dead_letters.run(arguments, situation(), terminal())
-        case "replay":
-            return await replay.run(arguments, situation(), terminal())
+        case "dead-letters" | "replay" | "forget":
+            return await ON_THE_LOG[arguments.command](arguments, situation(), terminal())
         case "doctor":
             return await examine(arguments)
         case _:

@@ -121,7 +121,11 @@ def of_consumers() -> dict[str, tuple[str, ...]]:
 
 def of_streams() -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
-    purgers = {"OBJ_ARTIFACTS": ("reviewer", "coder"), "DEAD_LETTERS": ("ops",)}
+    purgers = {
+        "OBJ_ARTIFACTS": ("reviewer", "coder", "ops"),
+        "DEAD_LETTERS": ("ops",),
+        "EVENTS": ("ops",),
+    }
     for stream in STREAMS:
         found[f"$JS.API.STREAM.CREATE.{stream}"] = MAKERS
         found[f"$JS.API.STREAM.UPDATE.{stream}"] = MAKERS

@@ -95,6 +95,7 @@ REQUIREMENTS = tuple(
         *range(22, 40),
         40,
         41,
+        42,
         43,
         44,
     )

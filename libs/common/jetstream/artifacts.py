@@ -31,6 +31,15 @@ def digest_of(body: bytes) -> str:
     return f"SHA-256={base64.urlsafe_b64encode(hashlib.sha256(body).digest()).decode()}"
 
 
+class Put(msgspec.Struct, frozen=True, kw_only=True):
+    """An artifact in the store; `nuid` names its pieces, `at` is the server's time."""
+
+    name: str
+    nuid: str
+    subject: str
+    at: datetime
+
+
 class Artifacts:
     """The object store of large bodies; raises `Temporary` (peer `nats`), `Permanent`."""
 
@@ -57,7 +66,7 @@ class Artifacts:
         meta = await self._meta(wanted.artifact)
         if meta is None:
             raise Permanent(f"the artifact {wanted.artifact} is gone: it outlived its time")
-        asked = {"next_by_subj": self._chunks(str(meta["nuid"])), "seq": 1, "batch": 10_000}
+        asked = {"next_by_subj": self.pieces(str(meta["nuid"])), "seq": 1, "batch": 10_000}
         found = await reading.pages(self._connection, self._stream, asked)
         body = b"".join(chunk.body for chunk in found)
         if len(found) < int(meta["chunks"]):
@@ -67,12 +76,26 @@ class Artifacts:
             raise Permanent(f"the artifact {wanted.artifact} is not what was put there")
         return body
 
+    async def all(self) -> list[Put]:
+        """Everything in the store, without the bodies."""
+        asked = f"$O.{self._store}.M.>"
+        found = await reading.last_per_subject(self._connection, self._stream, [asked])
+        return [put for stored in found if (put := _put(stored))]
+
+    async def remove(self, put: Put) -> None:
+        # The name first: without pieces it would be a broken promise.
+        await self.purge(put.subject)
+        await self.purge(self.pieces(put.nuid))
+
+    async def purge(self, subject: str) -> None:
+        await self._connection.read(f"STREAM.PURGE.{self._stream}", {"filter": subject})
+
     async def _write(self, kept: Artifact, body: bytes) -> None:
         # New for every put, so that two writers never mix; what a killed put left goes by its ttl.
         nuid = uuid.uuid4().hex
         parts = [body[start : start + _CHUNK] for start in range(0, len(body), _CHUNK)]
         for part in parts:
-            await self._connection.publish(self._chunks(nuid), part)
+            await self._connection.publish(self.pieces(nuid), part)
         await self._connection.publish(
             self._meta_subject(kept.artifact),
             msgspec.json.encode(_meta(kept, self._store, nuid, len(parts))),
@@ -92,7 +115,8 @@ class Artifacts:
     def _meta_subject(self, name: str) -> str:
         return f"$O.{self._store}.M.{base64.urlsafe_b64encode(name.encode()).decode()}"
 
-    def _chunks(self, nuid: str) -> str:
+    def pieces(self, nuid: str) -> str:
+        """The subject of an artifact's pieces."""
         return f"$O.{self._store}.C.{nuid}"
 
 
@@ -114,3 +138,15 @@ def _meta(kept: Artifact, store: str, nuid: str, chunks: int) -> dict[str, Any]:
         "mtime": datetime.now(UTC).isoformat(),
         "options": {"max_chunk_size": _CHUNK},
     }
+
+
+def _put(stored: reading.Stored) -> Put | None:
+    try:
+        meta = msgspec.json.decode(stored.body, type=dict[str, Any])
+    except msgspec.MsgspecError:
+        return None
+    if meta.get("deleted") or not meta.get("name") or not meta.get("nuid"):
+        return None
+    return Put(
+        name=str(meta["name"]), nuid=str(meta["nuid"]), subject=stored.subject, at=stored.time
+    )

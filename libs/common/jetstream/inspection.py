@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -27,7 +26,6 @@ from libs.common.jetstream.packing import unpack
 from libs.common.jetstream.topology import DEAD_LETTERS, EVENTS
 
 _PORT = 4222
-_AT_ONCE = 256
 _log = structlog.get_logger(__name__)
 
 
@@ -127,15 +125,8 @@ async def chain(connection: Connection, scope: str, ref: str) -> list[Recorded]:
 async def scan(connection: Connection, subject: str, since: datetime) -> AsyncIterator[Recorded]:
     """Every event since `since` whose subject matches, in order; a batch at a time in memory."""
     artifacts = Artifacts(connection)
-    asked: dict[str, Any] = {"start_time": since.isoformat()}
-    while True:
-        asked |= {"next_by_subj": subject, "batch": _AT_ONCE}
-        some = await reading.batch(connection, EVENTS, asked)
-        for stored in some:
-            try:
-                yield await unpack(artifacts, stored)
-            except Permanent as error:
-                _log.warning("an event cannot be read", seq=stored.seq, why=str(error))
-        if not some:
-            return
-        asked = {"seq": some[-1].seq + 1}
+    async for stored in reading.scan(connection, EVENTS, subject, since):
+        try:
+            yield await unpack(artifacts, stored)
+        except Permanent as error:
+            _log.warning("an event cannot be read", seq=stored.seq, why=str(error))

@@ -170,7 +170,7 @@ _MAKE = ("INFO", "CREATE", "UPDATE")
 
 
 def _ops(declared: Topology) -> User:
-    """`gca` but for `topology apply`: reads all, replays facts, deals with dead letters, echoes."""
+    """`gca` but for `topology apply`: reads all, replays, forgets, has the dead letters, echoes."""
     streams = [stream.name for stream in declared.streams]
     return User(
         name="ops",
@@ -182,7 +182,7 @@ def _ops(declared: Topology) -> User:
             *subjects.ALL_FACTS,
             *(f"retry.{durable}.>" for durable in _DURABLES),
             f"task.requested.{'.'.join(subjects.DOCTOR)}.*",
-            f"$JS.API.STREAM.PURGE.{DEAD_LETTERS}",
+            *(f"$JS.API.STREAM.PURGE.{name}" for name in (EVENTS, DEAD_LETTERS, _STORE)),
             *_write(DEDUP, "letter.*.*"),
         ),
     )

@@ -10,7 +10,7 @@ import asyncio
 import base64
 import contextlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +22,7 @@ from libs.common.jetstream.connection import Connection
 
 SUBJECTS_AT_ONCE = 500
 """Exact subjects asked for in one request; the server answers at most 1,024 per request."""
+_AT_ONCE = 256
 _BYTES_AT_ONCE = 16 * 1024 * 1024
 _TOO_MANY = "413"
 _FRACTION = re.compile(r"(\.\d{6})\d+")
@@ -117,6 +118,21 @@ async def batch(connection: Connection, stream: str, asked: Mapping[str, Any]) -
     """One batch of a direct get, for reading much of a stream piece by piece; empty at the end."""
     replies = await _page(connection, stream, {**asked, "max_bytes": _BYTES_AT_ONCE})
     return [_direct(reply) for reply in replies[:-1]]
+
+
+async def scan(
+    connection: Connection, stream: str, subject: str = ">", since: datetime | None = None
+) -> AsyncIterator[Stored]:
+    """Every message whose subject matches, oldest first; a batch at a time in memory."""
+    asked: dict[str, Any] = {"start_time": since.isoformat()} if since else {"seq": 1}
+    while True:
+        asked |= {"next_by_subj": subject, "batch": _AT_ONCE}
+        some = await batch(connection, stream, asked)
+        for stored in some:
+            yield stored
+        if not some:
+            return
+        asked = {"seq": some[-1].seq + 1}
 
 
 async def _page(connection: Connection, stream: str, request: Mapping[str, Any]) -> list[Msg]:
