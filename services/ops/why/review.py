@@ -24,11 +24,16 @@ def why_review(seen: Seen) -> Why:
     opened, task = seen.opened(), seen.task()
     if opened is None and task is None:
         return _unheard(seen)
+    if seen.gone:
+        return Why(
+            code="gone",
+            text="GitLab does not know this merge request any more, or the bot may not see it",
+            mend="check the bot's role in the project (`gca doctor`)",
+        )
     posted = task is not None and seen.published(task.task_id)
     if task is not None and posted and posted.outcome == "posted" and _is_current(task, seen):
-        return Why(code="reviewed", text=f"this head has its review: {posted.web_url}")
-    if seen.gone:
-        return Why(code="gone", text="GitLab does not know this merge request any more")
+        head = "this head" if seen.live is not None else f"head {task.head_sha[:12]}"
+        return Why(code="reviewed", text=f"{head} has its review: {posted.web_url}")
     if seen.live is not None and seen.live.state != "opened":
         return _closed(seen.live)
     if task is not None and _is_current(task, seen):

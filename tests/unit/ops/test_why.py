@@ -221,6 +221,18 @@ CASES: dict[str, tuple[Code, Seen, str, str]] = {
         URL,
         "",
     ),
+    "reviewed, and GitLab is away": (
+        "reviewed",
+        Seen(history=chain(opened(), requested(), done(), published()), gitlab_problem="no answer"),
+        f"head {A[:12]} has its review",
+        "",
+    ),
+    "reviewed, and out of the bot's sight since": (
+        "gone",
+        Seen(history=chain(opened(), requested(), done(), published()), gone=True),
+        "or the bot may not see it",
+        "the bot's role",
+    ),
     "reviewed and merged since": (
         "reviewed",
         Seen(history=chain(opened(), requested(), done(), published()), live=live(state="merged")),
