@@ -25,16 +25,22 @@ _log = structlog.get_logger(__name__)
 
 async def last_seq(connection: Connection) -> int:
     """Sequence of the newest event; 0 in an empty log."""
-    answer = await connection.api(f"STREAM.INFO.{EVENTS}")
+    answer = await connection.read(f"STREAM.INFO.{EVENTS}")
     return int(answer["state"]["last_seq"])
 
 
 async def follow(connection: Connection, subject: str, after: int) -> AsyncIterator[Recorded]:
-    """Events after sequence `after` whose subject matches, then each new one, for ever."""
+    """Events after sequence `after` whose subject matches, then each new one, for ever.
+
+    A log that was replaced by a new one while NATS was away is followed from its beginning.
+    """
     artifacts = Artifacts(connection)
     away = False
     while True:
         try:
+            if away and await last_seq(connection) < after:
+                _log.warning("the log begins anew")
+                after = 0
             asked = {"seq": after + 1, "next_by_subj": subject, "batch": _AT_ONCE}
             for stored in await reading.pages(connection, EVENTS, asked):
                 after = stored.seq
