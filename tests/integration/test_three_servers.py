@@ -9,6 +9,7 @@ import pytest
 
 from libs.common.clock import SystemClock
 from libs.common.errors import Temporary
+from libs.common.events.envelope import AnyEvent
 from libs.common.events.log import EventLog
 from libs.common.jetstream.apply import apply
 from libs.common.jetstream.connecting import connected
@@ -19,7 +20,7 @@ from libs.common.jetstream.log import JetStreamLog
 from libs.common.jetstream.topology import LOCKS, Topology, bucket
 from libs.common.launching.launches import Launches
 from libs.common.launching.slots import Slots
-from tests.contract.event_log import EventLogContract, result
+from tests.contract.event_log import EventLogContract, published, result
 from tests.fixtures.nats import never_closed
 from tests.integration.nats_cluster import Cluster, running_cluster
 
@@ -38,6 +39,19 @@ class TestLogOnThreeServers(EventLogContract):
         )
         assert len([created for created in tried if created.first]) == 1
         assert len({created.record.seq for created in tried}) == 1
+
+    async def test_a_large_event_comes_back_whole(self, log: EventLog) -> None:
+        """Its pieces are read from any server, and one may be a moment behind."""
+        new = published("t1", "x" * 3_000_000)
+        await log.append(new)
+
+        async def read() -> list[AnyEvent]:
+            found = [record.event for record in await log.history("task.>")]
+            if not found:
+                raise Temporary("that server does not have it yet")
+            return found
+
+        assert await eventually(read) == [new.event]
 
 
 async def test_of_replicas_that_count_one_launch_one_is_first(
