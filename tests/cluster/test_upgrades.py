@@ -1,4 +1,4 @@
-"""One service is upgraded and rolled back while tasks run: they end as if nothing had happened."""
+"""A release is upgraded, rolled back and asked by helm; its tasks end as if nothing had been."""
 
 from __future__ import annotations
 
@@ -42,6 +42,18 @@ async def test_a_release_is_rolled_back_as_typed(mended):
 
     assert upgraded["reviewer"] != (await uids(system))["reviewer"]
     await system.review_of(await system.gitlab.opened(), seconds=PATIENCE)
+
+
+async def test_helm_test_asks_every_service_whether_it_can_work(mended):
+    told = await mended.helm.attempt("test", RELEASE, "--logs", "--timeout=200s", seconds=230)
+
+    assert 0 == told.code, told.said
+    asked = {line.split()[1] for line in told.out.splitlines() if line.startswith("ok ")}
+    health = {"ingest-health": 8081, "reviewer": 8082, "coder": 8083, "publisher": 8084}
+    assert asked == {
+        "http://gca-ingest:8000/webhook",
+        *(f"http://gca-{name}:{port}/readyz" for name, port in health.items()),
+    }
 
 
 async def uids(system) -> dict[str, set[str]]:
