@@ -59,6 +59,16 @@ def history(scope: int | str, ref: int | str) -> str:
     return f"*.*.{scope}.{ref}.>"
 
 
+def events_about(tail: str) -> tuple[str, str]:
+    """Filters of EVENTS for facts, tasks and retries that end so, such as `42.>` or `42.7.>`."""
+    return f"*.*.{tail}", f"retry.*.*.*.{tail}"
+
+
+def letters_about(tail: str) -> tuple[str, str]:
+    """The same of DEAD_LETTERS: of events as they came, and of retries."""
+    return f"dead.*.*.*.{tail}", f"dead.*.retry.*.*.*.{tail}"
+
+
 def scope_and_ref(subject: str) -> tuple[str, str]:
     """Tokens three and four of a log subject; `retry.<durable>.` prefixes are skipped.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 from datetime import UTC, datetime
 
@@ -19,12 +18,9 @@ from libs.common.jetstream.consumer import Consumer
 from libs.common.jetstream.kv import JetStreamKeyValue
 from libs.common.jetstream.letters import LETTER, Letters, read
 from libs.common.jetstream.topology import WATERMARKS
-from services.ops import dead_letters
-from services.ops.__main__ import parser
-from services.ops.doctor.situation import Situation
-from services.ops.terminal import Terminal
 from services.publisher.mishaps import Mishaps
 from tests.contract.event_log import opened, published
+from tests.integration.gca import gca_at
 from tests.unit.publisher.world import World
 
 pytestmark = pytest.mark.real
@@ -60,18 +56,7 @@ async def bury(connection, seq: int, service: str = "reviewer", reason: str = "n
 @pytest.fixture
 def gca(connection, nats_server):  # noqa: ARG001  # the topology must be there
     """Runs `gca dead-letters …`; the exit code and what was printed."""
-
-    async def run(*words: str, answer: str = "n") -> tuple[int, str]:
-        out = io.StringIO()
-        code = await dead_letters.run(
-            parser().parse_args(["dead-letters", *words]),
-            Situation(given={"NATS_URL": nats_server.url}),
-            Terminal(out, out, None, colored=False),
-            ask=lambda _: answer,
-        )
-        return code, out.getvalue()
-
-    return run
+    return gca_at(nats_server.url, "dead-letters")
 
 
 async def test_letters_are_listed_with_reason_attempts_and_trace(connection, event_log, gca):

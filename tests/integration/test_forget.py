@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-
 import pytest
 from msgspec.structs import replace
 
@@ -12,10 +10,8 @@ from libs.common.jetstream import reading
 from libs.common.jetstream.forgetting import Kept
 from libs.common.jetstream.topology import ARTIFACTS, DEAD_LETTERS, EVENTS
 from services.ops import forget
-from services.ops.__main__ import parser
-from services.ops.doctor.situation import Situation
-from services.ops.terminal import Terminal
 from tests.contract.event_log import opened, published
+from tests.integration.gca import gca_at
 from tests.integration.test_dead_letters import bury
 from tests.unit.launching import examples
 
@@ -26,18 +22,7 @@ LARGE = "x" * 1_000_000
 @pytest.fixture
 def gca(connection, nats_server):  # noqa: ARG001  # the topology must be there
     """Runs `gca forget …`; the exit code and what was printed."""
-
-    async def run(*words: str, answer: str = "n") -> tuple[int, str]:
-        out = io.StringIO()
-        code = await forget.run(
-            parser().parse_args(["forget", *words]),
-            Situation(given={"NATS_URL": nats_server.url}),
-            Terminal(out, out, None, colored=False),
-            ask=lambda _: answer,
-        )
-        return code, out.getvalue()
-
-    return run
+    return gca_at(nats_server.url, "forget")
 
 
 def elsewhere(new, scope: str):

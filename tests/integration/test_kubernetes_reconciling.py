@@ -79,6 +79,12 @@ class Cluster:
         await examples.requested(self.log, wanted)
         return wanted
 
+    async def jobs(self, number: int) -> None:
+        """Wait until the API server has as many."""
+        async with asyncio.timeout(30):
+            while len(self.api.jobs) != number:
+                await asyncio.sleep(0.02)
+
     async def end_of(self, task: TaskRequested) -> TaskFailed:
         subject = subjects.task_result(task.scope, task.ref, task.task_id)
         async with asyncio.timeout(50):
@@ -129,9 +135,7 @@ async def test_a_thousand_open_tasks_are_found_again_with_their_jobs_after_a_res
 async def test_two_replicas_make_one_job_per_task(cluster):
     async with running(cluster.replica(slots=5), cluster.replica(slots=5)):
         tasks = [await cluster.request(iid) for iid in range(1, 6)]
-        async with asyncio.timeout(30):
-            while len(cluster.api.jobs) < len(tasks):
-                await asyncio.sleep(0.02)
+        await cluster.jobs(len(tasks))
 
     assert len(cluster.api.created) == len(tasks)
 
@@ -139,14 +143,10 @@ async def test_two_replicas_make_one_job_per_task(cluster):
 async def test_of_two_replicas_one_removes_an_ended_job(cluster):
     async with running(cluster.replica(slots=5), cluster.replica(slots=5)):
         tasks = [await cluster.request(iid) for iid in range(1, 6)]
-        async with asyncio.timeout(30):
-            while len(cluster.api.jobs) < len(tasks):
-                await asyncio.sleep(0.02)
+        await cluster.jobs(len(tasks))
         for name in list(cluster.api.jobs):
             cluster.api.end_job(name, "Failed", reason="DeadlineExceeded")
-        async with asyncio.timeout(30):
-            while cluster.api.jobs:
-                await asyncio.sleep(0.02)
+        await cluster.jobs(0)
 
     assert cluster.api.calls["delete jobs"] == len(tasks)
 
@@ -154,14 +154,10 @@ async def test_of_two_replicas_one_removes_an_ended_job(cluster):
 async def test_the_job_of_a_replica_that_is_gone_is_removed_by_another(cluster):
     task = await cluster.request(1)
     async with running(cluster.replica()):
-        async with asyncio.timeout(30):
-            while not cluster.api.jobs:
-                await asyncio.sleep(0.02)
+        await cluster.jobs(1)
     async with running(cluster.replica()):
         cluster.api.end_job(job_name("review", task.task_id), "Failed", reason="DeadlineExceeded")
-        async with asyncio.timeout(30):
-            while cluster.api.jobs:
-                await asyncio.sleep(0.02)
+        await cluster.jobs(0)
 
     assert cluster.api.calls["delete jobs"] == 1
 
@@ -174,9 +170,7 @@ async def test_an_api_server_away_costs_a_task_no_launch(cluster):
             while cluster.api.calls.total() < 4:
                 await asyncio.sleep(0.02)
         cluster.api.away = False
-        async with asyncio.timeout(30):
-            while not cluster.api.jobs:
-                await asyncio.sleep(0.02)
+        await cluster.jobs(1)
     counted = await cluster.replica().launches.get(job_name("review", task.task_id))
 
     assert counted.count == 1
@@ -190,9 +184,7 @@ async def test_a_full_quota_costs_a_task_no_launch_and_it_starts_when_there_is_r
             while cluster.api.calls["create jobs"] < 2:
                 await asyncio.sleep(0.02)
         cluster.api.quota = ""
-        async with asyncio.timeout(30):
-            while not cluster.api.jobs:
-                await asyncio.sleep(0.02)
+        await cluster.jobs(1)
     counted = await cluster.replica().launches.get(job_name("review", task.task_id))
 
     assert counted.count == 1
@@ -201,15 +193,11 @@ async def test_a_full_quota_costs_a_task_no_launch_and_it_starts_when_there_is_r
 async def test_a_deadline_ends_the_task_with_the_setting_and_takes_the_job_away(cluster):
     async with running(cluster.replica()):
         task = await cluster.request(1)
-        async with asyncio.timeout(30):
-            while not cluster.api.jobs:
-                await asyncio.sleep(0.02)
+        await cluster.jobs(1)
         name = job_name("review", task.task_id)
         cluster.api.end_job(name, "Failed", reason="DeadlineExceeded")
         end = await cluster.end_of(task)
-        async with asyncio.timeout(30):
-            while cluster.api.jobs:
-                await asyncio.sleep(0.02)
+        await cluster.jobs(0)
 
     assert end.reason == "timeout"
     assert end.detail.endswith("seconds (K8S_JOB_TIMEOUT)")

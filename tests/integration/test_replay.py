@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import io
 from contextlib import asynccontextmanager
 
 import pytest
@@ -16,12 +15,9 @@ from libs.common.events.facts import MrOpened
 from libs.common.events.tasks import ReviewDone, TaskFailed, TaskRequested
 from libs.common.jetstream.consumer import Consumer
 from libs.common.jetstream.dead_letters import DeadLetters
-from services.ops import replay
-from services.ops.__main__ import parser
-from services.ops.doctor.situation import Situation
-from services.ops.terminal import Terminal
 from services.reviewer.handlers import on_event
 from tests.fixtures.nats import all_settled
+from tests.integration.gca import gca_at
 from tests.unit.reviewer.world import A, World
 
 pytestmark = pytest.mark.real
@@ -36,18 +32,7 @@ def world(event_log) -> World:
 @pytest.fixture
 def gca(connection, nats_server):  # noqa: ARG001  # the topology must be there
     """Runs `gca replay …`; the exit code and what was printed."""
-
-    async def run(*words: str, answer: str = "n") -> tuple[int, str]:
-        out = io.StringIO()
-        code = await replay.run(
-            parser().parse_args(["replay", *words]),
-            Situation(given={"NATS_URL": nats_server.url}),
-            Terminal(out, out, None, colored=False),
-            ask=lambda _: answer,
-        )
-        return code, out.getvalue()
-
-    return run
+    return gca_at(nats_server.url, "replay")
 
 
 @asynccontextmanager

@@ -6,18 +6,16 @@ Used by `gca forget`. Purging by subject is the only way: single messages cannot
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 
 import msgspec
 
+from libs.common import subjects
 from libs.common.events.tasks import TaskRequested
 from libs.common.jetstream import reading
 from libs.common.jetstream.artifacts import Artifacts, Put
 from libs.common.jetstream.connection import Connection
 from libs.common.jetstream.inspection import scan
 from libs.common.jetstream.topology import DEAD_LETTERS, EVENTS
-
-_BEGIN = datetime.fromtimestamp(0, UTC)
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,8 +66,8 @@ async def forget(connection: Connection, kept: Kept) -> None:
 async def _issues(connection: Connection, scope: str) -> list[tuple[str, str]]:
     """Issues of Jira with a task in this project: their events hold its code."""
     found = {
-        (str(record.event.scope), str(record.event.ref))
-        async for record in scan(connection, "task.requested.>", _BEGIN)
+        (record.event.scope, record.event.ref)
+        async for record in scan(connection, "task.requested.>")
         if isinstance(record.event, TaskRequested) and str(record.event.project_id) == scope
     }
     return sorted(place for place in found if place[0] != scope)
@@ -77,13 +75,8 @@ async def _issues(connection: Connection, scope: str) -> list[tuple[str, str]]:
 
 def _subjects(tails: Iterable[str]) -> list[tuple[str, str]]:
     """Stream and filter of all that ends so: facts, tasks, retries and dead letters."""
-    return [
-        (stream, f"{prefix}.{tail}")
-        for tail in tails
-        for stream, prefix in (
-            (EVENTS, "*.*"),
-            (EVENTS, "retry.*.*.*"),
-            (DEAD_LETTERS, "dead.*.*.*"),
-            (DEAD_LETTERS, "dead.*.retry.*.*.*"),
-        )
-    ]
+    found: list[tuple[str, str]] = []
+    for tail in tails:
+        found += [(EVENTS, subject) for subject in subjects.events_about(tail)]
+        found += [(DEAD_LETTERS, subject) for subject in subjects.letters_about(tail)]
+    return found

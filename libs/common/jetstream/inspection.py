@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import datetime
 from urllib.parse import urlsplit
 
 import msgspec
 import structlog
 
+from libs.common import subjects
 from libs.common.errors import Permanent, cut
 from libs.common.events.envelope import Recorded
 from libs.common.jetstream import letters, reading
@@ -105,25 +106,25 @@ async def newest(connection: Connection, subject: str) -> Recorded | None:
 
 async def dead_letters_of(connection: Connection, scope: str, ref: str) -> list[DeadLetter]:
     """Dead letters about one merge request or issue, oldest first; those put back count too."""
-    tail = f"*.*.{scope}.{ref}.>"
-    filters = [f"dead.*.{tail}", f"dead.*.retry.*.{tail}"]
+    filters = subjects.letters_about(f"{scope}.{ref}.>")
     found = await reading.last_per_subject(connection, DEAD_LETTERS, filters)
     return [letters.read(stored) for stored in found]
 
 
 async def chain(connection: Connection, scope: str, ref: str) -> list[Recorded]:
     """Every event about one merge request or issue, and every retry of one; oldest first."""
-    begin = datetime.fromtimestamp(0, UTC)
     found = [
         record
-        for subject in (f"*.*.{scope}.{ref}.>", f"retry.*.*.*.{scope}.{ref}.>")
-        async for record in scan(connection, subject, begin)
+        for subject in subjects.events_about(f"{scope}.{ref}.>")
+        async for record in scan(connection, subject)
     ]
     return sorted(found, key=lambda record: record.seq)
 
 
-async def scan(connection: Connection, subject: str, since: datetime) -> AsyncIterator[Recorded]:
-    """Every event since `since` whose subject matches, in order; a batch at a time in memory."""
+async def scan(
+    connection: Connection, subject: str, since: datetime | None = None
+) -> AsyncIterator[Recorded]:
+    """Every event (since `since`) whose subject matches, in order; a batch at a time in memory."""
     artifacts = Artifacts(connection)
     async for stored in reading.scan(connection, EVENTS, subject, since):
         try:

@@ -89,15 +89,8 @@ class Letters:
 
     async def since(self, moment: datetime) -> AsyncIterator[Stored]:
         """All that were written then or later, oldest first, in batches."""
-        asked: dict[str, Any] = {"start_time": moment.isoformat()}
-        while True:
-            asked |= {"next_by_subj": "dead.>", "batch": _AT_ONCE}
-            some = await reading.batch(self._connection, DEAD_LETTERS, asked)
-            for stored in some:
-                yield stored
-            if not some:
-                return
-            asked = {"seq": some[-1].seq + 1}
+        async for stored in reading.scan(self._connection, DEAD_LETTERS, "dead.>", moment):
+            yield stored
 
     async def get(self, letter_id: int) -> Stored | None:
         return await reading.at(self._connection, DEAD_LETTERS, letter_id)
