@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import pytest
+import structlog
 
 from libs.common.clock import Clock, SystemClock
 from libs.common.errors import Temporary
@@ -166,6 +169,37 @@ class Counter:
         return self.seconds
 
 
+_T = TypeVar("_T")
+
+
+class Distant(MemoryKeyValue):
+    """Writes arrive in their order a while after they were sent, reads see what has arrived."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self.renewed = asyncio.Event()
+        self._wire = asyncio.Lock()
+
+    async def update(
+        self, key: str, value: bytes, revision: int, *, ttl: int | None = None
+    ) -> int | None:
+        self.renewed.set()
+        return await self._arrives(super().update(key, value, revision, ttl=ttl))
+
+    async def delete(self, key: str, revision: int | None = None) -> bool:
+        return await self._arrives(super().delete(key, revision))
+
+    async def _arrives(self, write: Coroutine[None, None, _T]) -> _T:
+        async def travel() -> _T:
+            async with self._wire:
+                for _ in range(20):
+                    await asyncio.sleep(0)
+                return await write
+
+        # What was sent arrives, also when nobody waits for the answer any more.
+        return await asyncio.shield(asyncio.ensure_future(travel()))
+
+
 class TestLeasesInMemory(LeasesContract):
     @pytest.fixture
     def clock(self) -> FakeClock:
@@ -181,6 +215,25 @@ class TestLeasesInMemory(LeasesContract):
             clock.advance(seconds)
 
         return advance
+
+    async def test_a_lease_given_up_while_it_is_being_renewed_is_free_at_once(
+        self, clock: FakeClock
+    ) -> None:
+        keys = Distant(clock)
+        leases = Leases(keys, clock)
+        async with leases.held("k", ttl=1):
+            await keys.renewed.wait()
+        assert await leases.acquire("k", "b") is not None
+
+    async def test_a_lease_that_cannot_be_given_up_says_when_it_is_free(
+        self, leases: Leases, keys: MemoryKeyValue
+    ) -> None:
+        with structlog.testing.capture_logs() as logs:
+            async with leases.held("k", ttl=30):
+                keys.fail_next = [Temporary("away", peer="nats")]
+        assert [(line["event"], line["free_in"]) for line in logs] == [
+            ("a lease was not released", 30)
+        ]
 
     async def test_a_write_whose_answer_was_lost_is_found_again(
         self, leases: Leases, keys: MemoryKeyValue

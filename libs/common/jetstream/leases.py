@@ -68,6 +68,7 @@ class Lease:
         self._held_since = leases.moment()
         self._holds = 0.0
         self._renewing: asyncio.Task[None] | None = None
+        self._ending = asyncio.Event()
         self._on_lost: Callable[[], None] | None = None
 
     def valid(self) -> bool:
@@ -110,16 +111,21 @@ class Lease:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._ending.set()
         if self._renewing is not None:
-            self._renewing.cancel()
+            # A renewal that is on its way would come between the release's read and its write.
             await asyncio.gather(self._renewing, return_exceptions=True)
-        # A lease that cannot be released now runs out by itself.
-        with contextlib.suppress(AgentError):
+        try:
             await self.release()
+        except AgentError as reason:
+            _log.warning(
+                "a lease was not released", key=self.key, free_in=self.ttl, reason=str(reason)
+            )
 
     async def _keep(self) -> None:
         while not self.lost.is_set():
-            await asyncio.sleep(self.ttl / 3 * random.uniform(0.8, 1.0))  # noqa: S311  # jitter
+            if await self._ends_within(self.ttl / 3 * random.uniform(0.8, 1.0)):  # noqa: S311  # jitter
+                return
             try:
                 await self.renew()
             except AgentError as error:
@@ -130,6 +136,12 @@ class Lease:
         _log.warning("a lease was lost", key=self.key)
         if self._on_lost is not None:
             self._on_lost()
+
+    async def _ends_within(self, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                return await self._ending.wait()
+        return False
 
 
 class Leases:
