@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
-from services.ops.places import free_port
+from services.ops.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 READY_SECONDS = 60.0

@@ -34,7 +34,7 @@ from libs.common.jetstream.connection import Connection
 from libs.common.jetstream.log import JetStreamLog
 from libs.common.jetstream.server import binary, configuration, running_nats
 from libs.common.jetstream.topology import DURABLES, EVENTS, topology
-from services.ops.places import free_port
+from services.ops.ports import free_port
 from tests.e2e.system import SERVICES
 
 PROJECT_ID = 42

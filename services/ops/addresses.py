@@ -9,20 +9,21 @@ import os
 from collections.abc import Mapping
 
 from services.ops import environments
-from services.ops.places import Addresses, Places, free_port, preferred_port
+from services.ops.places import Addresses, Places
+from services.ops.ports import Ports, preferred_port
 
 ANY_HOST = "0.0.0.0"  # noqa: S104  # a GitLab elsewhere must reach the webhook
 
 
 def made(
-    places: Places, nats_url: str, settings: Mapping[str, str], *, real: bool
+    places: Places, ports: Ports, nats_url: str, settings: Mapping[str, str], *, real: bool
 ) -> dict[str, str]:
     """Settings of our own making, by name; `real` when GitLab is the operator's.
 
     Raises `SettingsError` for a port that is none.
     """
-    port = free_port(preferred_port(settings, "PORT", 8000))
-    door = free_port(preferred_port(settings, "TASK_DOOR_PORT", 8001))
+    port = ports.take(preferred_port(settings, "PORT", 8000))
+    door = ports.take(preferred_port(settings, "TASK_DOOR_PORT", 8001))
     found = {
         "NATS_URL": nats_url,
         "PORT": str(port),
@@ -39,7 +40,7 @@ def made(
     if not real:
         found["GITLAB_WEBHOOK_SECRET"] = places.secret("webhook")
     for name, health in environments.HEALTH_PORTS.items():
-        found[f"{name}_health"] = str(free_port(health))
+        found[f"{name}_health"] = str(ports.take(health))
     return found
 
 

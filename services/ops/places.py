@@ -5,13 +5,9 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import socket
-from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
-
-from libs.common.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -107,25 +103,3 @@ def write_private(file: Path, text: str) -> None:
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as out:
         out.write(text)
-
-
-def preferred_port(settings: Mapping[str, str], name: str, default: int) -> int:
-    """The port that a setting asks for; raises `SettingsError` when it is no port."""
-    text = settings.get(name) or str(default)
-    if not text.isdecimal() or int(text) > 65535:
-        raise SettingsError([f"{name}: must be a number from 0 to 65535"])
-    return int(text)
-
-
-def free_port(preferred: int) -> int:
-    """`preferred` when it is free on loopback, else any free port."""
-    for port in (preferred, 0):
-        with socket.socket() as probe:
-            # As servers bind: connections of one that just stopped do not keep the port.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise OSError("no free port on loopback")

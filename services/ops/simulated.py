@@ -24,7 +24,8 @@ from libs.common.gitlab.inspection import GitLabInspection
 from libs.common.gitlab.server import Server
 from libs.common.jira.server import JiraServer
 from services.ops.environments import INHERITED
-from services.ops.places import Places, free_port
+from services.ops.places import Places
+from services.ops.ports import Ports
 from services.ops.processes import Child, Line, running
 
 READY_SECONDS = 30.0
@@ -66,7 +67,7 @@ class Simulated(msgspec.Struct, frozen=True, kw_only=True):
 
 @contextlib.asynccontextmanager
 async def running_simulators(
-    places: Places, given: Mapping[str, str], on_line: Line
+    places: Places, ports: Ports, given: Mapping[str, str], on_line: Line
 ) -> AsyncIterator[Simulated]:
     """All simulators, started and ready; stopped at the end. A Jira of the operator's stays."""
     async with AsyncExitStack() as stack:
@@ -76,12 +77,12 @@ async def running_simulators(
         gitlab_child = await starter.start(
             "gitlab",
             {"SIM_READ_TOKEN": read, "SIM_WRITE_TOKEN": write},
-            *("--demo", "--port", str(free_port(PAGE_PORT)), "--folder", str(places.simulator)),
+            *("--demo", "--port", str(ports.take(PAGE_PORT)), "--folder", str(places.simulator)),
         )
         jira_child = None
         if not given.get("JIRA_URL"):
             login = {"SIM_JIRA_EMAIL": BOT_EMAIL, "SIM_JIRA_API_TOKEN": jira}
-            port = str(free_port(JIRA_PAGE_PORT))
+            port = str(ports.take(JIRA_PAGE_PORT))
             jira_child = await starter.start("jira", login, "--demo", "--port", port)
         model_url, gitlab_url = await asyncio.gather(_url(model_child), _url(gitlab_child))
         settings = {

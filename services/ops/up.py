@@ -29,6 +29,7 @@ from services.ops.demo.run import INSTRUCTION, Demo
 from services.ops.doctor import gitlab, machine
 from services.ops.doctor.situation import Situation
 from services.ops.places import ROOT, Places, announce, announced, default_root, withdraw
+from services.ops.ports import own_ports
 from services.ops.services import Service, keep_running, wait_ready
 from services.ops.settings import operators_settings
 from services.ops.show import Screen
@@ -79,6 +80,7 @@ class Machine:
         self.screen = screen
         self.given = given
         self.places = places
+        self.ports = stack.enter_context(own_ports())
         self.stopping = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, self.stopping.set)
@@ -90,7 +92,7 @@ class Machine:
         settings = self.given | (simulated.settings if simulated else {})
         if simulated:
             settings |= await self._wall(settings)
-        own = addresses.made(self.places, nats_url, settings, real=_real(self.given))
+        own = addresses.made(self.places, self.ports, nats_url, settings, real=_real(self.given))
         # Named before the services start, so that whoever stops us mid-way still ends the Jobs.
         self.stack.push_async_callback(self._end_jobs)
         await self._services(settings, own)
@@ -135,7 +137,7 @@ class Machine:
             url = server.url
             self._later(self._keep_nats(server))
         connection = await self.stack.enter_async_context(
-            connected(url, name="gca", on_closed=self.stopping.set)
+            connected(url, name="gca", on_closed=self.stopping.set, access=Access.of(self.given))
         )
         changes = await apply(connection, declared(self.given), replicas=1)
         self.screen.done(f"NATS up, topology {'applied' if changes else 'as it should be'}")
@@ -155,7 +157,7 @@ class Machine:
         if _real(self.given):
             return None
         simulated = await self.stack.enter_async_context(
-            running_simulators(self.places, self.given, self.screen.child_line)
+            running_simulators(self.places, self.ports, self.given, self.screen.child_line)
         )
         brought = "GitLab, Jira and model" if simulated.jira_url else "GitLab and model"
         where = f"{simulated.gitlab_url} {simulated.jira_url}".strip()

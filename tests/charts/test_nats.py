@@ -23,7 +23,7 @@ from libs.common.jetstream.credentials import Keys, new_user
 from libs.common.jetstream.server import binary
 from libs.common.jetstream.topology import topology
 from libs.common.leash import leashed
-from services.ops.places import free_port
+from services.ops.ports import free_port
 from tests.charts.helm import Helm, Refused, merged, of_kind, the
 from tests.fixtures.nats import SMALL, never_closed
 

@@ -29,7 +29,7 @@ from libs.common.jetstream.server import running_nats
 from libs.common.jetstream.topology import DURABLES, Durable, topology
 from libs.common.launching.local import LocalLauncher
 from services.ops.environments import SERVICES, environment
-from services.ops.places import free_port
+from services.ops.ports import free_port
 from services.ops.services import Service, keep_running, wait_ready
 from services.ops.show import Screen
 from tests.fixtures import nats

@@ -10,7 +10,12 @@ from libs.common.events.tasks import TaskPublished
 from tests.e2e.system import DOOR_SECRET, WEBHOOK_SECRET, System
 from tests.simulators.gitlab import Project
 
-pytestmark = [pytest.mark.e2e, pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.real,
+    pytest.mark.timeout(180),
+    pytest.mark.asyncio(loop_scope="module"),
+]
 NUMBERS = itertools.count(1)
 BEFORE = "def price(total):\n    return total\n"
 DEFECT = "def price(total):\n    return eval(total)\n"

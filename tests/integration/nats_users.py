@@ -21,7 +21,7 @@ from libs.common.jetstream.connection import Connection
 from libs.common.jetstream.credentials import Keys, new_user
 from libs.common.jetstream.server import NatsServer
 from libs.common.jetstream.topology import Topology
-from services.ops.places import free_port
+from services.ops.ports import free_port
 from tests.fixtures.nats import never_closed
 
 ADMIN = "admin"
