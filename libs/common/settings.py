@@ -101,7 +101,8 @@ class Common(BaseSettings):
     )
     ca_bundle: Path | None = Field(
         default=None,
-        description="PEM file with extra certificate authorities, for API, git and model alike.",
+        description="PEM file with the certificate authorities to trust, for NATS, API, git and "
+        "model alike: all that these need, not only your own.",
     )
     otel_exporter_otlp_endpoint: str = Field(
         default="",

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from libs.common.clock import SystemClock
 from libs.common.gitlab.agent import Agent
 from libs.common.gitlab.client import GitLabClient
+from libs.common.jetstream.access import Access
 from libs.common.jetstream.connecting import connected
 from libs.common.jetstream.connection import Connection
 from libs.common.jetstream.consumer import Consumer
@@ -35,7 +36,7 @@ async def wire(settings: Settings, life: Life) -> AsyncIterator[Running]:
         connected(
             settings.nats_url,
             name=SOURCE,
-            credentials=settings.nats_credentials,
+            access=Access(settings.nats_credentials, settings.ca_bundle),
             on_closed=lambda: life.lost("the connection to NATS closed for good"),
             patience=None,
         ) as connection,

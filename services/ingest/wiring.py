@@ -17,6 +17,7 @@ from aiohttp import web
 
 from libs.common.clock import SystemClock
 from libs.common.errors import AgentError
+from libs.common.jetstream.access import Access
 from libs.common.jetstream.artifacts import Artifacts
 from libs.common.jetstream.connecting import connected
 from libs.common.jetstream.connection import Connection
@@ -116,7 +117,7 @@ async def _log_connection(
             async with connected(
                 settings.nats_url,
                 name=NAME,
-                credentials=settings.nats_credentials,
+                access=Access(settings.nats_credentials, settings.ca_bundle),
                 on_closed=lambda: life.lost("the connection to NATS closed for good"),
                 patience=None,
             ) as connection:

@@ -25,6 +25,6 @@ def opened_log(
         situation.nats_url,
         name=client,
         on_closed=lambda: None,
-        credentials=situation.nats_credentials,
+        access=situation.nats_access,
         patience=patience,
     )

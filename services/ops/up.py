@@ -18,6 +18,7 @@ from typing import Any
 
 from libs.common import telemetry
 from libs.common.errors import AgentError, SettingsError
+from libs.common.jetstream.access import Access
 from libs.common.jetstream.apply import apply
 from libs.common.jetstream.connecting import connected
 from libs.common.jetstream.connection import Connection

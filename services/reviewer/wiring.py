@@ -10,6 +10,7 @@ from libs.common.clock import SystemClock
 from libs.common.gitlab.agent import Agent
 from libs.common.gitlab.client import GitLabClient
 from libs.common.gitlab.expiry import TokenExpiry
+from libs.common.jetstream.access import Access
 from libs.common.jetstream.connecting import connected
 from libs.common.jetstream.consumer import Consumer
 from libs.common.jetstream.dead_letters import DeadLetters
@@ -34,7 +35,7 @@ async def wire(settings: Settings, life: Life) -> AsyncIterator[Running]:
         connected(
             settings.nats_url,
             name=SOURCE,
-            credentials=settings.nats_credentials,
+            access=Access(settings.nats_credentials, settings.ca_bundle),
             on_closed=lambda: life.lost("the connection to NATS closed for good"),
             patience=None,
         ) as connection,

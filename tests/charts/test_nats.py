@@ -16,6 +16,7 @@ import pytest
 
 from libs.common.errors import AgentError
 from libs.common.jetstream import permissions
+from libs.common.jetstream.access import Access
 from libs.common.jetstream.apply import apply, diff
 from libs.common.jetstream.connecting import connected
 from libs.common.jetstream.connection import Connection
@@ -159,7 +160,7 @@ def opening(
     keys: Keys = KEYS[name]
     seed.write_text(keys.seed)
     url = ",".join(f"nats://127.0.0.1:{port}" for port in ports)
-    return connected(url, name=client, on_closed=never_closed, credentials=seed)
+    return connected(url, name=client, on_closed=never_closed, access=Access(seed))
 
 
 @pytest.mark.parametrize("replicas", [1, 3])

@@ -39,6 +39,25 @@ def test_it_runs_a_command_that_gca_knows(helm, values, replicas, wait):
     assert (replicas, wait) == (found.replicas, found.wait)
 
 
+def test_it_trusts_the_authorities_that_the_services_trust(helm):
+    natsUrl, configMap = "tls://nats.example.com:4222", "authorities"  # noqa: N806  as in values
+    manifests = helm.template(
+        "topology", {"global": {"natsUrl": natsUrl, "caConfigMap": configMap}}
+    )
+    [volume] = [
+        one for one in job(manifests)["spec"]["template"]["spec"]["volumes"] if one["name"] == "ca"
+    ]
+    env = {one["name"]: one["value"] for one in container(manifests)["env"]}
+
+    assert "authorities" == volume["configMap"]["name"]
+    assert ("tls://nats.example.com:4222", "/etc/gca/ca/ca.crt") == (
+        env["NATS_URL"],
+        env["CA_BUNDLE"],
+    )
+    mounts = {one["name"]: one["mountPath"] for one in container(manifests)["volumeMounts"]}
+    assert "/etc/gca/ca" == mounts["ca"]
+
+
 def test_its_tries_and_their_waits_are_bounded(helm):
     spec = job(helm.template("topology"))["spec"]
 

@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import yaml
 
+from libs.common.jetstream.access import Access
 from libs.common.jetstream.connecting import connected
 from libs.common.jetstream.connection import Connection
 from tests.cluster import logins
@@ -104,7 +105,7 @@ async def log_of(kubectl: Kubectl, folder: Path) -> AsyncIterator[Connection]:
     async with (
         kubectl.forward("service/gca-nats", 4222) as port,
         connected(
-            f"nats://127.0.0.1:{port}", name="gca", on_closed=lambda: None, credentials=seed
+            f"nats://127.0.0.1:{port}", name="gca", on_closed=lambda: None, access=Access(seed)
         ) as connection,
     ):
         yield connection

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from libs.common.jetstream import permissions
+from libs.common.jetstream.access import Access
 from libs.common.jetstream.apply import apply
 from libs.common.jetstream.connecting import connected
 from libs.common.jetstream.connection import Connection
@@ -74,7 +75,7 @@ class RestrictedServer(NatsServer):
             self.url,
             name=client or name,
             on_closed=never_closed,
-            credentials=self.seed(name),
+            access=Access(self.seed(name)),
             **options,
         )
 

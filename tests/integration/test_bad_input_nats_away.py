@@ -34,7 +34,7 @@ SETTINGS = {
 
 
 async def start(service: str, folder: Path, **more: str) -> Process:
-    own = SETTINGS[service] | more | {"GITLAB_URL": "http://127.0.0.1:9"}
+    own = SETTINGS.get(service, {}) | more | {"GITLAB_URL": "http://127.0.0.1:9"}
     own |= {"TASK_STATE_DIR": str(folder / "tasks"), "CLONE_DIR": str(folder / "clones")}
     return await asyncio.create_subprocess_exec(
         sys.executable,

@@ -10,13 +10,16 @@ from typing import NamedTuple
 
 import msgspec
 import pytest
+import trustme
 from aiohttp import web
 
 from libs.common.jetstream import dead_letters
 from libs.common.jetstream.letters import Letters, read
 from libs.common.jetstream.server import running_nats
 from services.ops.doctor.situation import MAINTAINER_TOKEN
+from services.ops.ports import free_port
 from tests.integration.doctor_world import World, dead_port, fake_cli, healthy, info
+from tests.integration.nats_tls import Guarded
 
 pytestmark = pytest.mark.real
 Break = Callable[[World], Awaitable[None]]
@@ -143,6 +146,17 @@ async def nats_refuses_our_login(world):
         running_nats(world.folder / "nats", token="its-token")
     )
     world.settings["NATS_URL"] = f"nats://127.0.0.1:{server.port}"
+
+
+@breakage("NATS", "broken", "NATS", "its certificate is not trusted", "CA_BUNDLE")
+async def nats_has_a_certificate_of_an_unknown_authority(world):
+    folder = world.folder / "nats"
+    folder.mkdir()
+    server = Guarded(folder, port=free_port(0))
+    server.certify(trustme.CA(), "127.0.0.1")
+    await server.start()
+    world.stack.push_async_callback(server.kill)
+    world.settings["NATS_URL"] = server.url
 
 
 @breakage("NATS", "broken", "NATS", "without JetStream", "-js")

@@ -11,6 +11,7 @@ import structlog
 from nats.aio.msg import Msg
 
 from libs.common.errors import Permanent, SettingsError, Temporary
+from libs.common.jetstream.access import Access
 from libs.common.jetstream.apply import apply, diff
 from libs.common.jetstream.connecting import connected
 from libs.common.jetstream.connection import Connection
@@ -83,7 +84,9 @@ async def test_sr_37_refused_credentials_are_said_without_them(
 
 async def test_a_missing_credentials_file_is_named(tmp_path: Path) -> None:
     missing = tmp_path / "service.creds"
-    opening = connected("nats://127.0.0.1:1", name="t", on_closed=never_closed, credentials=missing)
+    opening = connected(
+        "nats://127.0.0.1:1", name="t", on_closed=never_closed, access=Access(missing)
+    )
     with pytest.raises(SettingsError, match=r"NATS_CREDENTIALS.*service\.creds"):
         await opening.__aenter__()
 

@@ -135,8 +135,8 @@ capabilities:
     {{- if .Values.natsCredentials.enabled }}
     - {name: nats, mountPath: /etc/gca/nats, readOnly: true}
     {{- end }}
-    {{- if .Values.global.caConfigMap }}
-    - {name: ca, mountPath: /etc/gca/ca, readOnly: true}
+    {{- with include "gca.caMount" . }}
+    {{- . | nindent 4 }}
     {{- end }}
 {{- end }}
 
@@ -169,13 +169,25 @@ capabilities:
       - {key: {{ .key | quote }}, path: nats.nk}
 {{- end }}
 {{- end }}
-{{- with .Values.global.caConfigMap }}
+{{- with include "gca.caVolume" . }}
+{{ . }}
+{{- end }}
+{{- end }}
+
+{{- define "gca.caMount" -}}
+{{- if .Values.global.caConfigMap -}}
+- {name: ca, mountPath: /etc/gca/ca, readOnly: true}
+{{- end -}}
+{{- end }}
+
+{{- define "gca.caVolume" -}}
+{{- with .Values.global.caConfigMap -}}
 - name: ca
   configMap:
     name: {{ . }}
     items:
       - {key: ca.crt, path: ca.crt}
-{{- end }}
+{{- end -}}
 {{- end }}
 
 {{- define "gca.healthPort" -}}

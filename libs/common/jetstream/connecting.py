@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -19,11 +19,12 @@ import structlog
 from nats.aio.client import Client
 
 from libs.common.errors import SettingsError, cut
-from libs.common.jetstream import credentials as logins
+from libs.common.jetstream.access import OPEN, Access
 from libs.common.jetstream.answers import away
 from libs.common.jetstream.connection import TIMEOUT, Connection, not_allowed
 from libs.common.jetstream.permissions import inbox
 
+UNTRUSTED = "its certificate is not trusted"
 _COMPLAIN_EVERY = 10.0
 _FORBIDDEN = re.compile(r'(?i)permissions violation for (publish|subscription) to "([^"]+)"')
 _log = structlog.get_logger(__name__)
@@ -64,7 +65,7 @@ class _Callbacks:
         refused = isinstance(error, nats.errors.AuthorizationError) or "uthorization" in str(error)
         # The server hangs up after a refusal, and the hang-up must not hide the reason.
         if refused or not self._refused:
-            self.last_error = cut(str(error)) or type(error).__name__
+            self.last_error = _words(error)
         self._refused = self._refused or refused
         if time.monotonic() - self._complained < _COMPLAIN_EVERY and not _is_news(error):
             return
@@ -88,8 +89,9 @@ class _Callbacks:
         if self.connection is None:
             return
         self.connection.reconnected()
-        if self.connection.too_old is not None:
-            _log.error(_newer_needed(self._where, self.connection.too_old), peer="nats")
+        problem = _unfit(self.connection, self._where)
+        if problem is not None:
+            _log.error(problem, peer="nats")
             self._on_closed()
 
     async def closed(self) -> None:
@@ -99,6 +101,12 @@ class _Callbacks:
             "the connection to NATS is closed for good", url=self._where, error=self.last_error
         )
         self._on_closed()
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"{UNTRUSTED}, see CA_BUNDLE: {cut(error.verify_message)}"
+    return cut(str(error)) or type(error).__name__
 
 
 def _is_news(error: Exception) -> bool:
@@ -112,21 +120,21 @@ async def connected(
     *,
     name: str,
     on_closed: Callable[[], None],
-    credentials: Path | None = None,
+    access: Access = OPEN,
     patience: float | None = 60.0,
     answer_within: float = TIMEOUT,
 ) -> AsyncIterator[Connection]:
     """A connection for the life of a process; raises `Temporary` after `patience` seconds.
 
-    Later, each request has `answer_within` seconds. `credentials` is a .creds file or the nkey
-    seed of a user; `SettingsError` when it can be read as neither, and for a server too old.
+    Later, each request has `answer_within` seconds. `SettingsError` when a file of `access` cannot
+    be read as what it is, for a server too old, and for one without TLS at a `tls://` address.
 
     `on_closed` is called when the client has closed for good (nats-py does that on most errors
-    the server sends), or is back at a server too old: the process must end then, so that it is
-    started anew.
+    the server sends), or is back at a server that will not do: the process must end then, so that
+    it is started anew.
     """
     where = without_login(url)
-    login = await asyncio.to_thread(logins.login, credentials) if credentials is not None else {}
+    login = await asyncio.to_thread(access.options)
     callbacks = _Callbacks(where, name, on_closed)
     client = Client()
     try:
@@ -140,8 +148,8 @@ async def connected(
         await _leave(client, callbacks)
         raise
     connection = Connection(client, name, answer_within)
-    if connection.too_old is not None:
-        problem = _newer_needed(where, connection.too_old)
+    problem = _unfit(connection, where)
+    if problem is not None:
         await _leave(client, callbacks)
         raise SettingsError([problem])
     callbacks.connection = connection
@@ -155,8 +163,16 @@ async def connected(
         await _leave(client, callbacks)
 
 
-def _newer_needed(where: str, problem: str) -> str:
-    return f"NATS_URL: {problem}: upgrade the one at {where}, or name another"
+def _unfit(connection: Connection, where: str) -> str | None:
+    """Why this server will not do, and what to do about it."""
+    if connection.too_old is not None:
+        return f"NATS_URL: {connection.too_old}: upgrade the one at {where}, or name another"
+    if connection.lacks_tls:
+        return (
+            f"NATS_URL: {where} asks for TLS and the server there speaks none: turn its TLS on, "
+            "or write nats:// where nobody can listen"
+        )
+    return None
 
 
 def _options(name: str, callbacks: _Callbacks) -> dict[str, Any]:

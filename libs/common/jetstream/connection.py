@@ -75,6 +75,12 @@ class Connection:
         """What is wrong with the server's version; None when it will do."""
         return too_old(str(self._told.get("version", "")))
 
+    @property
+    def lacks_tls(self) -> bool:
+        """Whether the address says `tls://` and the server did not: the client would go on."""
+        server = self._client.connected_url
+        return server is not None and server.scheme == "tls" and not self._told.get("tls_required")
+
     async def trouble(self) -> str | None:
         """What keeps it from working, as a readiness check says it; None when all is well."""
         return None if self.is_up else "disconnected from NATS (NATS_URL)"

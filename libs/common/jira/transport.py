@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import ssl
 import time
 from collections.abc import Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -17,7 +16,8 @@ from typing import Any
 import httpx
 import msgspec
 
-from libs.common.errors import SettingsError, cut
+from libs.common.authorities import trusting
+from libs.common.errors import cut
 from libs.common.git.errors import scrub
 from libs.common.jira.errors import (
     TOKEN_DELAY,
@@ -65,7 +65,7 @@ class Transport:
             },
             timeout=httpx.Timeout(server.read_timeout, connect=server.connect_timeout),
             limits=httpx.Limits(max_connections=CONNECTIONS),
-            verify=_trust(server.ca_bundle),
+            verify=trusting(server.ca_bundle) if server.ca_bundle else True,
             follow_redirects=False,
             # Neither ~/.netrc nor proxies of the environment: the token goes to JIRA_URL only.
             trust_env=False,
@@ -158,13 +158,3 @@ async def _body(answer: httpx.Response) -> bytes:
         if len(body) > MOST_BYTES:
             raise StrangeAnswer("too much")
     return bytes(body)
-
-
-def _trust(ca_bundle: str | None) -> ssl.SSLContext | bool:
-    if ca_bundle is None:
-        return True
-    try:
-        return ssl.create_default_context(cafile=ca_bundle)
-    except OSError:  # ssl.SSLError is one
-        problem = "CA_BUNDLE: must be a readable file of certificates in PEM form"
-    raise SettingsError([problem])

@@ -41,7 +41,7 @@ async def run(
         situation.nats_url,
         name="gca",
         on_closed=lambda: None,
-        credentials=situation.nats_credentials,
+        access=situation.nats_access,
         patience=situation.seconds,
     ) as connection:
         checks = await send(connection, patience)

@@ -267,7 +267,7 @@ async def _last_event(project: Project, situation: Situation) -> datetime | None
         situation.nats_url,
         name="gca-doctor",
         on_closed=lambda: None,
-        credentials=situation.nats_credentials,
+        access=situation.nats_access,
         patience=situation.seconds / 2,
     ) as connection:
         found = await newest(connection, f"mr.*.{project.id}.>")

@@ -12,7 +12,7 @@ from pathlib import Path
 from libs.common.errors import AgentError, SettingsError, cut
 from libs.common.jetstream import inspection
 from libs.common.jetstream.apply import Change, diff
-from libs.common.jetstream.connecting import connected, without_login
+from libs.common.jetstream.connecting import UNTRUSTED, connected, without_login
 from libs.common.jetstream.connection import Connection
 from libs.common.jetstream.inspection import ConsumerState
 from libs.common.jetstream.letters import DeadLetter, Letters, read
@@ -55,7 +55,7 @@ async def look(situation: Situation) -> list[Check]:
             url,
             name="gca-doctor",
             on_closed=lambda: None,
-            credentials=situation.nats_credentials,
+            access=situation.nats_access,
             patience=situation.seconds * 0.6,
             # A question that is forbidden stays without an answer: named, if waited for less.
             answer_within=situation.seconds * 0.3,
@@ -63,10 +63,18 @@ async def look(situation: Situation) -> list[Check]:
             found = [ok(NAME, f"NATS {where}, JetStream on")]
             return found + await _inside(connection, situation)
     except AgentError as error:
-        if "uthorization" not in str(error):
-            raise
+        return [_refusal(where, error)]
+
+
+def _refusal(where: str, error: AgentError) -> Check:
+    """What keeps us out; raises what is about the way there."""
+    if "uthorization" in str(error):
         mend = "put its user or token into NATS_URL, or set NATS_CREDENTIALS"
-        return [broken(NAME, f"NATS {where} refuses our credentials", mend)]
+        return broken(NAME, f"NATS {where} refuses our credentials", mend)
+    if UNTRUSTED in str(error):
+        mend = "set CA_BUNDLE to a file with its authority, or mend the server's certificate"
+        return broken(NAME, cut(str(error)), mend)
+    raise error
 
 
 async def _inside(connection: Connection, situation: Situation) -> list[Check]:

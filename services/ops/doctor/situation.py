@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from libs.common.jetstream.access import Access
 from services.ops import environments
 from services.ops.doctor.check import PATIENCE_SECONDS
 from services.ops.places import Addresses
@@ -44,9 +44,8 @@ class Situation:
         return self.given.get("NATS_URL") or announced
 
     @property
-    def nats_credentials(self) -> Path | None:
-        path = self.given.get("NATS_CREDENTIALS")
-        return Path(path) if path else None
+    def nats_access(self) -> Access:
+        return Access.of(self.given)
 
     def value(self, name: str) -> str:
         return self.settings.get(name, "")
