@@ -93,13 +93,11 @@ class Histories:
         self._known = await self._load({_place(_REQUESTED + tail) for tail in tails})
 
     async def look_at(self, woken: Iterable[str]) -> None:
-        """Read again what these subjects belong to; a fact matters only where a task is open."""
-        places = {
-            _place(subject)
-            for subject in woken
-            if subject.startswith("task.") or _place(subject) in self._known
-        }
-        self._known.update(await self._load(places))
+        """Read again what these subjects belong to; the open task may be one of another replica.
+
+        Each event is delivered to one replica, which seldom is the one that asked for the task.
+        """
+        self._known.update(await self._load({_place(subject) for subject in woken}))
 
     async def of_tasks(self, task_ids: Iterable[str]) -> list[Recorded]:
         """Requests and ends of these tasks, wherever they belong."""

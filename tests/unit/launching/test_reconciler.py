@@ -291,12 +291,40 @@ async def test_what_woke_a_pass_that_failed_is_looked_at_by_the_next(world: Worl
     assert (done, world.running()) == ([False, True], [REVIEW.task_id])
 
 
-async def test_fact_about_a_merge_request_without_open_task_is_not_read(world: World):
+async def test_fact_about_a_merge_request_without_open_task_is_forgotten_after_the_pass(
+    world: World,
+):
     await examples.opened(world.log)
-    world.log.fail_next = [Temporary("must not be asked")]
     histories = Histories(world.log)
     await histories.look_at({subjects.mr_opened(42, 7, "a" * 40)})
+    assert len(histories.by_place()) == 1
+    histories.forget_ended()
     assert histories.by_place() == []
+
+
+async def test_fact_that_another_replica_hears_ends_the_task_there(world: World):
+    """Each event goes to one replica, and this one did not know of the task."""
+
+    def policy(tasks: list[OpenTask], records: list[Recorded]) -> dict[str, str]:
+        pushed = any(record.subject.startswith("mr.") for record in records)
+        return {task.task_id: "newer head" for task in tasks if pushed}
+
+    asker, other = world.reconciler(policy), world.reconciler(policy)
+    await other.full_pass()
+    await examples.requested(world.log, REVIEW)
+    await asker.woken_pass({subjects.task_requested("42", "7", REVIEW.task_id)})
+    assert world.running() == [REVIEW.task_id]
+
+    await examples.opened(world.log)
+    await other.woken_pass({subjects.mr_opened(42, 7, "a" * 40)})
+
+    assert world.results() == [
+        Superseded(task_id=REVIEW.task_id, head_sha=REVIEW.head_sha, by="newer head")
+    ]
+    assert world.running() == []
+    assert await world.held() == []
+    await asker.woken_pass(set())
+    assert world.running() == [], "the asker, who was told nothing, starts it no more"
 
 
 async def test_one_task_that_cannot_be_helped_does_not_stop_the_others(world: World):
