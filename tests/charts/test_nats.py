@@ -24,9 +24,9 @@ from libs.common.jetstream.credentials import Keys, new_user
 from libs.common.jetstream.server import binary
 from libs.common.jetstream.topology import topology
 from libs.common.leash import leashed
-from services.ops.ports import free_port
 from tests.charts.helm import Helm, Refused, merged, of_kind, the
 from tests.fixtures.nats import SMALL, never_closed
+from tests.fixtures.ports import free_port
 
 pytestmark = pytest.mark.real
 KEYS = {name: new_user() for name in permissions.NAMES}
@@ -113,8 +113,8 @@ def test_a_change_of_users_restarts_the_servers(helm):
 async def servers(helm: Helm, folder: Path, replicas: int) -> AsyncIterator[list[int]]:
     """The rendered servers, as processes on loopback; yields their client ports."""
     manifests = rendered(helm, replicas=replicas)
-    ports = [free_port(0) for _ in range(replicas)]
-    routes = [free_port(0) for _ in range(replicas)]
+    ports = [free_port() for _ in range(replicas)]
+    routes = [free_port() for _ in range(replicas)]
     processes = []
     try:
         for number, port in enumerate(ports):

@@ -29,10 +29,10 @@ from libs.common.jetstream.server import running_nats
 from libs.common.jetstream.topology import DURABLES, Durable, topology
 from libs.common.launching.local import LocalLauncher
 from services.ops.environments import SERVICES, environment
-from services.ops.ports import free_port
 from services.ops.services import Service, keep_running, wait_ready
 from services.ops.show import Screen
 from tests.fixtures import nats
+from tests.fixtures.ports import free_port
 from tests.simulators.gitlab import MergeRequest, Project, SimulatedGitLab, running_gitlab
 from tests.simulators.gitlab.state import DEVELOPER, Note, User
 from tests.simulators.jira import Issue, SimulatedJira, running_jira
@@ -340,7 +340,7 @@ def _impatient() -> tuple[Durable, ...]:
 
 
 def _own(folder: Path, nats_url: str) -> dict[str, str]:
-    ports = {name: str(free_port(0)) for name in ("PORT", "TASK_DOOR_PORT")}
+    ports = {name: str(free_port()) for name in ("PORT", "TASK_DOOR_PORT")}
     return ports | {
         "NATS_URL": nats_url,
         "HOST": "127.0.0.1",
@@ -349,7 +349,7 @@ def _own(folder: Path, nats_url: str) -> dict[str, str]:
         "TASK_STATE_DIR": str(folder / "tasks"),
         "CLONE_DIR": str(folder / "clones"),
         "GITLAB_WEBHOOK_SECRET": WEBHOOK_SECRET,
-        **{f"{name}_health": str(free_port(0)) for name in SERVICES},
+        **{f"{name}_health": str(free_port()) for name in SERVICES},
     }
 
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,16 +14,11 @@ from typing import Any
 
 import aiohttp
 
+from tests.fixtures.ports import free_port
 from tests.integration.ingest_world import AUTHENTIC, DOOR_SECRET, SECRET
 
 ROOT = Path(__file__).parents[2]
 SECRETS = {"GITLAB_WEBHOOK_SECRET": SECRET, "TASK_DOOR_SECRET": DOOR_SECRET}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def environment(**settings: str) -> dict[str, str]:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import signal
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from libs.common.jetstream.server import binary
 from libs.common.jetstream.topology import LOCKS, Topology, bucket, topology
 from libs.common.leash import leashed
 from tests.fixtures.nats import SMALL, never_closed, remove_everything
+from tests.fixtures.ports import free_port
 
 START_SECONDS = 40
 
@@ -31,7 +31,7 @@ class Member:
     def __init__(self, store: Path, number: int) -> None:
         self.store = store
         self.name = f"n{number}"
-        self.port, self.route = _free_port(), _free_port()
+        self.port, self.route = free_port(), free_port()
         self._process: asyncio.subprocess.Process | None = None
 
     def configure(self, members: list[Member]) -> None:
@@ -132,9 +132,3 @@ async def cluster_bucket(nats_cluster: Cluster) -> AsyncIterator[JetStreamKeyVal
         wanted = Topology(streams=(bucket(LOCKS),), durables=())
         await apply(connection, wanted, replicas=3)
         yield JetStreamKeyValue(connection, LOCKS)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

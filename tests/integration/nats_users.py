@@ -22,8 +22,8 @@ from libs.common.jetstream.connection import Connection
 from libs.common.jetstream.credentials import Keys, new_user
 from libs.common.jetstream.server import NatsServer
 from libs.common.jetstream.topology import Topology
-from services.ops.ports import free_port
 from tests.fixtures.nats import never_closed
+from tests.fixtures.ports import free_port
 
 ADMIN = "admin"
 _VIOLATION = re.compile(r'nkey:(U\w+)" - (Publish|Subscription) Violation - Subject "([^"]*)"')
@@ -41,7 +41,7 @@ class RestrictedServer(NatsServer):
     """Its users are those of `allowed`, by nkey; each has a file with its seed."""
 
     def __init__(self, store: Path, allowed: Mapping[str, Mapping[str, Any]]) -> None:
-        super().__init__(store, port=free_port(0))
+        super().__init__(store, port=free_port())
         self._allowed = allowed
         self._keys: dict[str, Keys] = {name: new_user() for name in (*allowed, ADMIN)}
         for name, keys in self._keys.items():

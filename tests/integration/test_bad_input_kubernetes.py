@@ -166,8 +166,9 @@ async def test_a_job_that_no_node_takes_says_so_and_runs_when_one_does(cluster, 
     async with running(cluster.replica()):
         task = await cluster.request(1)
         await eventually(lambda: cluster.api.jobs, "the Job is made")
-        cluster.api.add_pod(name_of(task), phase="Pending", conditions=[UNSCHEDULABLE])
         cluster.clock.advance(60)
+        await eventually(lambda: said(lines, "no pod was made for it"), "the first cause is told")
+        cluster.api.add_pod(name_of(task), phase="Pending", conditions=[UNSCHEDULABLE])
         words = ("no node takes its pod", "Insufficient memory", "K8S_JOB_MEMORY_LIMIT")
         await eventually(lambda: said(lines, *words), "a line says so")
         cluster.api.set_pod(name_of(task), phase="Running")

@@ -17,7 +17,8 @@ from libs.common.jetstream.connecting import connected
 from libs.common.jetstream.server import running_nats
 from libs.common.jetstream.topology import topology
 from tests.fixtures.nats import SMALL, never_closed
-from tests.integration.ingest_process import environment, free_port
+from tests.fixtures.ports import free_port
+from tests.integration.ingest_process import environment
 
 pytestmark = pytest.mark.real
 ROOT = Path(__file__).parents[2]

@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from libs.common.errors import SettingsError
 from libs.common.jetstream.connecting import connected
 from tests.fixtures.nats import never_closed
-from tests.integration.ingest_process import free_port
+from tests.fixtures.ports import free_port
 from tests.integration.test_bad_input_nats_away import SETTINGS, said, start
 
 pytestmark = pytest.mark.real

@@ -17,7 +17,7 @@ from libs.common.jetstream import dead_letters
 from libs.common.jetstream.letters import Letters, read
 from libs.common.jetstream.server import running_nats
 from services.ops.doctor.situation import MAINTAINER_TOKEN
-from services.ops.ports import free_port
+from tests.fixtures.ports import free_port
 from tests.integration.doctor_world import World, dead_port, fake_cli, healthy, info
 from tests.integration.nats_tls import Guarded
 
@@ -152,7 +152,7 @@ async def nats_refuses_our_login(world):
 async def nats_has_a_certificate_of_an_unknown_authority(world):
     folder = world.folder / "nats"
     folder.mkdir()
-    server = Guarded(folder, port=free_port(0))
+    server = Guarded(folder, port=free_port())
     server.certify(trustme.CA(), "127.0.0.1")
     await server.start()
     world.stack.push_async_callback(server.kill)

@@ -19,7 +19,8 @@ from libs.common.jetstream.topology import topology
 from libs.common.subjects import history
 from services.ingest.intake import FULL, watch_fill
 from tests.fixtures.nats import apply_again, never_closed, remove_everything
-from tests.integration.ingest_process import Ingest, free_port, ingest, start
+from tests.fixtures.ports import free_port
+from tests.integration.ingest_process import Ingest, ingest, start
 from tests.integration.ingest_world import DOOR_SECRET, HEAD, SECRET, TASK_ID, Door, hooks, task
 from tests.simulators.gitlab import running_gitlab
 from tests.simulators.jira import running_jira

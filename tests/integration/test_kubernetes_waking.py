@@ -22,7 +22,7 @@ from libs.common.jetstream.connection import Connection
 from libs.common.launching.protocol import job_name
 from libs.common.launching.reconciler import Reconciler
 from tests.fakes.kubernetes_api import FakeKubernetes
-from tests.integration.ingest_process import free_port
+from tests.fixtures.ports import free_port
 from tests.integration.test_kubernetes_reconciling import Cluster
 from tests.integration.test_reconciling_load import running
 

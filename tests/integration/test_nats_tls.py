@@ -14,8 +14,8 @@ from structlog.testing import capture_logs
 from libs.common.errors import SettingsError, Temporary
 from libs.common.jetstream.access import Access
 from libs.common.jetstream.connecting import connected
-from services.ops.ports import free_port
 from tests.fixtures.nats import never_closed
+from tests.fixtures.ports import free_port
 from tests.integration.nats_tls import Guarded
 from tests.integration.test_bad_input_nats_away import SETTINGS, said, start
 
@@ -38,7 +38,7 @@ def bundle(authority: trustme.CA, tmp_path: Path) -> Path:
 async def server(authority: trustme.CA, tmp_path: Path) -> AsyncIterator[Guarded]:
     store = tmp_path / "nats"
     store.mkdir()
-    server = Guarded(store, port=free_port(0))
+    server = Guarded(store, port=free_port())
     server.certify(authority, "127.0.0.1")
     await server.start()
     yield server
@@ -139,7 +139,7 @@ async def test_every_service_takes_its_authorities_from_ca_bundle(
         NATS_URL=server.url,
         CA_BUNDLE=str(bundle),
         **(SETTINGS["reviewer"] | OWN.get(service, {})),
-        HEALTH_PORT=str(free_port(0)),
+        HEALTH_PORT=str(free_port()),
     )
     try:
         assert json.loads(await said(process, "connected to NATS"))["url"] == server.url

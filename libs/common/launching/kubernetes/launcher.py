@@ -75,7 +75,7 @@ class KubernetesLauncher:
         self._running: asyncio.Task[None] | None = None
         self._refused: dict[str, Job] = {}
         self._unsure_since: dict[str, float] = {}
-        self._told: set[str] = set()
+        self._told: set[tuple[str, str]] = set()
         self._launched: set[str] = set()
 
     def begin(self) -> None:
@@ -175,8 +175,10 @@ class KubernetesLauncher:
         verdict = judge(job, pods, now=now, patience=self._patience)
         if verdict.unsure and self._may_still_say(meta["uid"]):
             verdict = Verdict(phase="running")
-        if verdict.waits_for and meta["uid"] not in self._told:
-            self._told.add(meta["uid"])
+        # Once for each cause: what follows the colon, such as counts of nodes, changes often.
+        told = meta["uid"], verdict.waits_for.partition(":")[0]
+        if verdict.waits_for and told not in self._told:
+            self._told.add(told)
             log.warning("job waits", job=meta["name"], task_id=_task_id(job), why=verdict.waits_for)
         return Job(
             job_name=meta["name"],
@@ -207,7 +209,7 @@ class KubernetesLauncher:
 
     def _forget_others(self, jobs: dict[str, Object]) -> None:
         self._pods_of.forget_but(jobs)
-        self._told &= jobs.keys()
+        self._told = {told for told in self._told if told[0] in jobs}
         self._launched &= jobs.keys()
         self._unsure_since = {u: at for u, at in self._unsure_since.items() if u in jobs}
 
