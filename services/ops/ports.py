@@ -5,11 +5,10 @@ Called by `up`, `addresses` and `simulated`.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from libs.common.errors import SettingsError
@@ -47,16 +46,6 @@ class Ports:
         except (BlockingIOError, PermissionError):
             return False
         return True
-
-
-@contextlib.contextmanager
-def own_ports() -> Iterator[Ports]:
-    """For the life of one `gca up`."""
-    ports = Ports()
-    try:
-        yield ports
-    finally:
-        ports.close()
 
 
 def preferred_port(settings: Mapping[str, str], name: str, default: int) -> int:

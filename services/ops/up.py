@@ -30,7 +30,7 @@ from services.ops.demo.run import INSTRUCTION, Demo
 from services.ops.doctor import gitlab, machine
 from services.ops.doctor.situation import Situation
 from services.ops.places import ROOT, Places, announce, announced, default_root, withdraw
-from services.ops.ports import own_ports
+from services.ops.ports import Ports
 from services.ops.services import Service, keep_running, wait_ready
 from services.ops.settings import operators_settings
 from services.ops.show import Screen
@@ -81,7 +81,7 @@ class Machine:
         self.screen = screen
         self.given = given
         self.places = places
-        self.ports = stack.enter_context(own_ports())
+        self.ports = stack.enter_context(contextlib.closing(Ports()))
         self.stopping = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, self.stopping.set)
